@@ -1,0 +1,119 @@
+"""What the stages of a reasoner and the language model backends under them are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.labels import LabelSet
+from affectgraph.reasoners.context import ReasoningContext
+from affectgraph.reasoners.plan import Decision, LabelStageName
+
+
+class Message(BaseModel):
+    """One message of a chat prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class LabelField(BaseModel):
+    """One label that a joint generation must choose, in the order given.
+
+    Attributes:
+        stage: The stage that the label belongs to.
+        labels: What may be chosen.
+        prior: Weight per label that the model's own probabilities are multiplied with, such as
+            the perceived affect; ``None`` for no weighting.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: LabelStageName
+    labels: LabelSet
+    prior: Distribution | None = None
+
+
+class Sampling(BaseModel):
+    """How a response is generated.
+
+    Attributes:
+        max_tokens: Tokens at most.
+        temperature: 0 for greedy decoding.
+        top_p: Nucleus, in (0, 1].
+        repetition_penalty: 1 for none; small models loop without it.
+        seed: Makes sampling repeatable where the backend can.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens: int = Field(default=90, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.15, ge=1.0)
+    seed: int | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A language model. Raises ``BackendError`` and nothing else when it cannot answer."""
+
+    @property
+    def name(self) -> str:
+        """Provider and model, for spans and errors."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Load the model or check the server; called once, before the first turn."""
+        ...
+
+    async def choose(self, messages: Sequence[Message], labels: LabelSet) -> Distribution:
+        """Decide among labels by constrained generation."""
+        ...
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[str]:
+        """Generate text, a piece at a time. Closing the iterator stops the model."""
+        ...
+
+    def stream_joint(
+        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+    ) -> AsyncIterator[Decision | str]:
+        """In one generation, first decide each field in order, then stream the response."""
+        ...
+
+
+@runtime_checkable
+class LabelStage(Protocol):
+    """Decides one label of the plan."""
+
+    @property
+    def stage(self) -> LabelStageName:
+        """Which label this stage decides."""
+        ...
+
+    async def decide(self, context: ReasoningContext) -> Decision:
+        """Decide, conditioned on the context and on earlier decisions in its plan."""
+        ...
+
+
+@runtime_checkable
+class ResponseStage(Protocol):
+    """Speaks, once the plan is made."""
+
+    def respond(self, context: ReasoningContext) -> AsyncIterator[str]:
+        """Stream the response, a piece at a time."""
+        ...
+
+
+@runtime_checkable
+class JointReasoner(Protocol):
+    """Decides and speaks in one generation."""
+
+    def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
+        """First the decisions, in the configured order, then the response in pieces."""
+        ...
