@@ -32,6 +32,10 @@ class Memory(Protocol):
         """Delete every record of a user; returns how many there were."""
         ...
 
+    async def close(self) -> None:
+        """Let go of files and threads; the memory is not used afterwards."""
+        ...
+
 
 @runtime_checkable
 class Embedder(Protocol):

@@ -7,6 +7,7 @@ It knows nothing of the graph: the orchestrator adds time limits, spans and degr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from affectgraph.perceivers.affect import Affect, Modality, Reading
@@ -28,6 +29,15 @@ class Perceiver(Protocol):
 
     async def perceive(self, turn: Turn) -> Reading:
         """Read the turn, or abstain with a reason; never guess on bad input."""
+        ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """A text perceiver that also reads words that were not typed, such as a transcript."""
+
+    async def read(self, text: str, captured_at: datetime) -> Reading:
+        """Read a text; the reading's ``covers`` is its length."""
         ...
 
 

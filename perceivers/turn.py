@@ -80,3 +80,16 @@ class Turn(BaseModel):
         if self.at.tzinfo is None:
             raise ValueError("'at' needs a time zone")
         return self
+
+    def check_media(self) -> None:
+        """Open every media file once, so that a bad one is refused before anything happens.
+
+        Blocking; the handles keep what was decoded.
+
+        Raises:
+            MediaError: For the first file that cannot be used.
+        """
+        for image in self.images:
+            image.pixels  # noqa: B018 - decoding is the check
+        if self.audio is not None:
+            self.audio.samples  # noqa: B018

@@ -1,0 +1,62 @@
+"""Spans for model calls, following the OpenTelemetry GenAI conventions where they fit.
+
+Only the OpenTelemetry API is used: without a configured provider a span costs next to nothing.
+No user content is ever put into a span here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+
+@contextmanager
+def model_span(operation: str, model: str, *, provider: str = "affectgraph") -> Iterator[Span]:
+    """Open a span around one call of a model.
+
+    Args:
+        operation: What the model does: ``embeddings``, ``chat``, or a plain verb such as
+            ``detect`` or ``transcribe`` where the conventions have no word.
+        model: Name and version of the model.
+        provider: Who runs it.
+    """
+    with span(
+        f"{operation} {model}",
+        {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": model,
+            "gen_ai.provider.name": provider,
+        },
+        kind=SpanKind.CLIENT,
+    ) as opened:
+        yield opened
+
+
+@contextmanager
+def span(
+    name: str,
+    attributes: dict[str, str | int | float | bool],
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Iterator[Span]:
+    """Open a span that records the kind of an error, and never its message.
+
+    Messages of foreign errors may quote what the person said; their type never does.
+    """
+    tracer = trace.get_tracer("affectgraph")
+    with tracer.start_as_current_span(
+        name,
+        kind=kind,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            opened.set_attribute("error.type", type(error).__qualname__)
+            opened.set_status(Status(StatusCode.ERROR))
+            raise
