@@ -105,7 +105,8 @@ class RiskTriage:
             return (1 if level <= 3 else 2), "negated"
         if level == 1:
             return 1, ""
-        if not rule.third_party and rules.addressee.search(before):
+        to_agent = not rule.third_party and " me " not in hidden[start:end]
+        if to_agent and rules.addressee.search(before):
             return 1, "asked"
         if rules.fiction.search(sentence) and self._told(rule, before, hidden[start:end], sentence):
             return (1 if rule.third_party or rule.axis != "suicide" else min(level, 2)), "fiction"
