@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Literal
 
@@ -73,3 +74,13 @@ class Recollection(BaseModel):
     record: MemoryRecord
     distance: float = Field(ge=0)
     breakdown: dict[str, float]
+
+
+def record_id(user: str, thread: str, text: str, at: datetime) -> str:
+    """Content hash of an exchange: the same exchange has the same id, whoever writes it."""
+    digest = hashlib.sha256()
+    for part in (user, thread, at.isoformat(), text):
+        raw = part.encode()
+        # Lengths keep parts apart: ("ab", "c") and ("a", "bc") are two exchanges.
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()[:32]
