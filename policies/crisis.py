@@ -58,7 +58,7 @@ class Resource(BaseModel):
 
 
 class CrisisReply(BaseModel):
-    """A reply at level 3 or above.
+    """A reply at level 3 or above, or what is added to one at level 2.
 
     Attributes:
         text: What is said; names at least one resource.
@@ -100,15 +100,17 @@ class CrisisResponder:
         )
         return CrisisReply(text=text, resources=(resource,))
 
-    def augment(self, assessment: RiskAssessment, shown: Collection[str] = ()) -> str | None:
+    def augment(self, assessment: RiskAssessment, shown: Collection[str] = ()) -> CrisisReply | None:
         """What to add to a normal reply at level 2; ``None`` at other levels."""
         if assessment.level != _RESPOND_FROM - 1:
             return None
         axis = next((a for a in assessment.axes if a in ("suicide", "self-harm")), "other")
         variants = self._texts["augment"][axis]
         resource = self._next(shown)
-        text: str = variants[len(shown) % len(variants)]
-        return text.format(line=resource.told(), emergency=resource.emergency)
+        text = variants[len(shown) % len(variants)].format(
+            line=resource.told(), emergency=resource.emergency
+        )
+        return CrisisReply(text=text, resources=(resource,))
 
     def _next(self, shown: Collection[str]) -> Resource:
         fresh = (r for r in self._resources if r.id not in shown)

@@ -184,8 +184,9 @@ def test_an_augmentation_asks_one_question_and_names_a_resource(axis: RiskAxis) 
     responder = CrisisResponder("FR")
     texts = []
     for count in range(4):
-        text = responder.augment(RiskAssessment(level=2, axes=(axis,)), _shown(count))
-        assert text is not None
+        reply = responder.augment(RiskAssessment(level=2, axes=(axis,)), _shown(count))
+        assert reply is not None
+        text = reply.text
         assert text.count("?") == 1
         assert "3114" in text
         assert "trust" in text or "close to you" in text
