@@ -1,0 +1,109 @@
+"""What a support agent is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from affectgraph.memory.contracts import Memory
+from affectgraph.perceivers.affect import Modality
+from affectgraph.perceivers.contracts import Fusion, Perceiver
+from affectgraph.perceivers.errors import BuildError
+from affectgraph.perceivers.fusion import LateFusion
+from affectgraph.perceivers.turn import Consent
+from affectgraph.policies.consent import ConsentPolicy, ConsentRequest
+from affectgraph.policies.contracts import Policy, Sentence
+from affectgraph.policies.crisis import CrisisResponder
+from affectgraph.policies.disclosure import DisclosurePolicy
+from affectgraph.policies.output import default_output_policies
+from affectgraph.policies.triage import RiskTriage
+from affectgraph.reasoners.contracts import JointReasoner
+from affectgraph.reasoners.stages import SmesStaged
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that each kind of node may take before the turn goes on without it.
+
+    Attributes:
+        admit: Opening and checking the media.
+        text: Reading the words.
+        face: Reading the photos.
+        speech: Transcribing and reading the voice, up to two minutes of it.
+        fuse: Fusing the readings.
+        triage: Assessing the risk.
+        recall: Searching the memory.
+        decide: One label of the plan.
+        respond: The whole response, or the whole joint generation.
+        remember: Writing the memory.
+    """
+
+    admit: float = 10.0
+    text: float = 5.0
+    face: float = 10.0
+    speech: float = 45.0
+    fuse: float = 2.0
+    triage: float = 2.0
+    recall: float = 5.0
+    decide: float = 20.0
+    respond: float = 60.0
+    remember: float = 10.0
+
+
+@dataclass(frozen=True)
+class Safety:
+    """The policies of an agent. All of them are on by default and each can be replaced.
+
+    They read and compile their rule files when they are made, once a process: make them before
+    the event loop runs.
+
+    Attributes:
+        consent: What may be perceived and kept.
+        disclosure: What the person must be told.
+        triage: How much risk the words show.
+        crisis: Who answers from level 3 on.
+        output: What is reviewed in every generated sentence.
+    """
+
+    consent: ConsentPolicy = field(default_factory=ConsentPolicy)
+    disclosure: DisclosurePolicy = field(default_factory=DisclosurePolicy)
+    triage: RiskTriage = field(default_factory=RiskTriage)
+    crisis: CrisisResponder = field(default_factory=lambda: CrisisResponder(""))
+    output: tuple[Policy[Sentence], ...] = field(default_factory=default_output_policies)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that :func:`~affectgraph.orchestrator.graph.support_graph` joins.
+
+    Attributes:
+        perceivers: At most one a modality.
+        reasoner: Staged (four nodes) or joint (one node).
+        fusion: Makes one affect of the readings.
+        memory: ``None`` for an agent that keeps nothing.
+        safety: The policies.
+        limits: Time limits of the nodes.
+        keep_exchanges: How many past exchanges stay with the thread.
+
+    Raises:
+        BuildError: If two perceivers read the same modality.
+    """
+
+    perceivers: tuple[Perceiver, ...]
+    reasoner: SmesStaged | JointReasoner
+    fusion: Fusion = field(default_factory=LateFusion)
+    memory: Memory | None = None
+    safety: Safety = field(default_factory=Safety)
+    limits: Limits = field(default_factory=Limits)
+    keep_exchanges: int = 20
+
+    def __post_init__(self) -> None:
+        double = [m for m, n in Counter(p.modality for p in self.perceivers).items() if n > 1]
+        if double:
+            raise BuildError(f"two perceivers read the same modality: {', '.join(double)}")
+
+    def allows(self, consent: Consent, what: Modality | Literal["memory"]) -> bool:
+        """Whether the consent policy lets a modality be read, or a memory be used and kept."""
+        request = ConsentRequest(consent=consent, modality=what)
+        return self.safety.consent.review(request).action == "allow"

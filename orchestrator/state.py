@@ -1,0 +1,121 @@
+"""What flows through the graph in one turn, and what stays with the thread."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from langgraph.channels.untracked_value import UntrackedValue
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
+
+from affectgraph.memory.record import Recollection
+from affectgraph.perceivers.affect import Affect, Reading, merge_readings
+from affectgraph.perceivers.turn import Turn
+from affectgraph.policies.consent import Sense
+from affectgraph.policies.verdict import RiskAssessment
+from affectgraph.reasoners.context import Exchange
+from affectgraph.reasoners.plan import Plan
+
+
+class LeftOut(BaseModel):
+    """A part of the turn that could not take place; the turn went on without it.
+
+    Attributes:
+        node: Name of the node.
+        reason: What kind of fault.
+        detail: One line for a person, without user content.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: str
+    reason: Literal["failed", "timeout"]
+    detail: str
+
+
+class Answer(BaseModel):
+    """What was said in a turn.
+
+    Attributes:
+        delivered: What the person received.
+        generated: What the model produced; differs where a policy replaced or dropped something.
+        source: Who spoke: the reasoner, the crisis responder, or a written fallback.
+        resources: Names of the crisis resources that were shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delivered: str
+    generated: str = ""
+    source: Literal["reasoner", "crisis", "fallback"]
+    resources: tuple[str, ...] = ()
+
+
+# Keys with several writers in one superstep have reducers. `None` starts a new turn: the thread's
+# last values must not leak into it.
+
+
+def _fold_readings(
+    old: tuple[Reading, ...], new: tuple[Reading, ...] | None
+) -> tuple[Reading, ...]:
+    return () if new is None else merge_readings(old, new)
+
+
+def _fold_left_out(
+    old: tuple[LeftOut, ...], new: tuple[LeftOut, ...] | None
+) -> tuple[LeftOut, ...]:
+    return () if new is None else (*old, *new)
+
+
+def _fold_timings(old: dict[str, float], new: dict[str, float] | None) -> dict[str, float]:
+    return {} if new is None else {**old, **new}
+
+
+class TurnState(TypedDict, total=False):
+    """State of the support graph.
+
+    ``history``, ``risk_level``, ``noticed_at``, ``noticed_senses`` and ``shown_resources`` belong
+    to the thread and outlive the turn. The rest is written anew in each turn. ``turn`` holds
+    handles of media and is never checkpointed.
+    """
+
+    turn: Annotated[Turn, UntrackedValue]
+    notices: tuple[str, ...]
+    readings: Annotated[tuple[Reading, ...], _fold_readings]
+    utterance: str
+    affect: Affect | None
+    risk: RiskAssessment
+    recalled: tuple[Recollection, ...]
+    plan: Plan
+    answer: Answer | None
+    remembered: str | None
+    left_out: Annotated[tuple[LeftOut, ...], _fold_left_out]
+    timings_ms: Annotated[dict[str, float], _fold_timings]
+
+    history: tuple[Exchange, ...]
+    risk_level: int
+    noticed_at: datetime | None
+    noticed_senses: tuple[Sense, ...]
+    shown_resources: tuple[str, ...]
+
+
+class StateUpdate(TypedDict, total=False):
+    """What a node may return: any of the keys of :class:`TurnState`, ``None`` to start anew."""
+
+    notices: tuple[str, ...]
+    readings: tuple[Reading, ...] | None
+    utterance: str
+    affect: Affect | None
+    risk: RiskAssessment
+    recalled: tuple[Recollection, ...]
+    plan: Plan
+    answer: Answer | None
+    remembered: str | None
+    left_out: tuple[LeftOut, ...] | None
+    timings_ms: dict[str, float] | None
+    history: tuple[Exchange, ...]
+    risk_level: int
+    noticed_at: datetime | None
+    noticed_senses: tuple[Sense, ...]
+    shown_resources: tuple[str, ...]

@@ -1,0 +1,125 @@
+"""A language model backend with a script, at the pace of a small model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Literal
+
+from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.errors import BackendError
+from affectgraph.perceivers.labels import LabelSet
+from affectgraph.reasoners.codec import allowed_labels
+from affectgraph.reasoners.contracts import LabelField, Message, Sampling
+from affectgraph.reasoners.plan import Decision
+
+Fault = Literal["fails", "hangs"]
+
+
+class ScriptedBackend:
+    """Chooses by given weights and says what it was told to say, word by word.
+
+    It honours what a backend must: only offered labels are chosen, priors of a joint generation
+    are multiplied in, and closing a stream is noticed.
+
+    Args:
+        says: The response.
+        weights: Probability per label, of any stage; labels that are not named weigh ``other``.
+        other: Weight of every other label.
+        seconds_per_word: Pace of the response.
+        seconds_per_choice: Time for a label.
+        fault: Fail or hang.
+        after: How many words are said before the fault; -1 for before anything.
+
+    Attributes:
+        prompts: Messages of every call, oldest first.
+        fields: Fields of every joint generation, oldest first.
+        closed: Generations that ended or were stopped.
+        warmed: How often it was warmed up.
+    """
+
+    provider = "script"
+    model = "script"
+    name = "script"
+
+    def __init__(
+        self,
+        says: str = "That sounds hard. What is on your mind most?",
+        *,
+        weights: Mapping[str, float] | None = None,
+        other: float = 0.01,
+        seconds_per_word: float = 0.002,
+        seconds_per_choice: float = 0.005,
+        fault: Fault | None = None,
+        after: int = -1,
+    ) -> None:
+        self.prompts: list[tuple[Message, ...]] = []
+        self.fields: list[tuple[LabelField, ...]] = []
+        self.closed = 0
+        self.warmed = 0
+        self._says, self._weights, self._other = says, dict(weights or {}), other
+        self._per_word, self._per_choice = seconds_per_word, seconds_per_choice
+        self._fault, self._after = fault, after
+
+    async def warm_up(self) -> None:
+        """Nothing to load."""
+        self.warmed += 1
+
+    async def choose(self, messages: Sequence[Message], labels: LabelSet) -> Distribution:
+        """The given weights over the offered labels."""
+        self.prompts.append(tuple(messages))
+        await self._maybe_fault(-1)
+        await asyncio.sleep(self._per_choice)
+        return self._over(labels, labels.labels)
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[str]:
+        """The words of the response, at most ``sampling.max_tokens``."""
+        self.prompts.append(tuple(messages))
+        try:
+            await self._maybe_fault(-1)
+            async for word in self._words(sampling):
+                yield word
+        finally:
+            self.closed += 1
+
+    async def stream_joint(
+        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+    ) -> AsyncIterator[Decision | str]:
+        """The decisions under their priors, then the words."""
+        self.prompts.append(tuple(messages))
+        self.fields.append(tuple(fields))
+        try:
+            await self._maybe_fault(-1)
+            for field in fields:
+                await asyncio.sleep(self._per_choice)
+                yield self._decide(field)
+            async for word in self._words(sampling):
+                yield word
+        finally:
+            self.closed += 1
+
+    def _decide(self, field: LabelField) -> Decision:
+        belief = self._over(field.labels, allowed_labels(field))
+        if field.prior is not None:
+            weighed = {label: p * field.prior[label] for label, p in belief.as_dict().items()}
+            belief = Distribution.over(field.labels, weighed)
+        return Decision(stage=field.stage, distribution=belief, label=belief.top, source=self.name)
+
+    def _over(self, labels: LabelSet, offered: Sequence[str]) -> Distribution:
+        return Distribution.over(
+            labels, {label: self._weights.get(label, self._other) for label in offered}
+        )
+
+    async def _words(self, sampling: Sampling) -> AsyncIterator[str]:
+        for said, word in enumerate(self._says.split(" ")[: sampling.max_tokens]):
+            await self._maybe_fault(said)
+            await asyncio.sleep(self._per_word)
+            yield word if said == 0 else f" {word}"
+
+    async def _maybe_fault(self, said: int) -> None:
+        if said != self._after:
+            return
+        if self._fault == "hangs":
+            await asyncio.Event().wait()
+        if self._fault == "fails":
+            raise BackendError(self.name, "made to fail")

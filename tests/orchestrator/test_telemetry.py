@@ -1,0 +1,68 @@
+"""Spans of a turn: one per node and model call, and nothing that the person said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from affectgraph.orchestrator import Agent, Parts, Turn
+from affectgraph.orchestrator.testing.fakes import FakePerceiver, FakeTextPerceiver
+from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
+from affectgraph.perceivers.affect import Reading
+
+SECRET = "marzipan"
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", lambda name: provider.get_tracer(name))
+    yield exporter
+    provider.shutdown()
+
+
+def everything(span: ReadableSpan) -> str:
+    return f"{span.name} {dict(span.attributes or {})} {span.status.description} {span.events}"
+
+
+async def test_a_turn_leaves_a_span_per_node_under_one_for_the_agent(
+    spans: InMemorySpanExporter,
+) -> None:
+    parts = Parts(perceivers=(FakeTextPerceiver(),), reasoner=ScriptedReasoner())
+    await Agent(parts).respond(Turn(text="hello"))
+    by_name = {span.name: span for span in spans.get_finished_spans()}
+    agent = by_name.pop("invoke_agent affectgraph")
+    assert agent.attributes is not None
+    assert agent.attributes["gen_ai.operation.name"] == "invoke_agent"
+    assert set(by_name) == {
+        f"node {name}"
+        for name in ("admit", "text", "fuse", "triage", "recall", "escalate", "reason", "remember")
+    }
+    for span in by_name.values():
+        assert span.parent is not None
+        assert agent.context is not None
+        assert span.parent.span_id == agent.context.span_id
+
+
+async def test_no_span_holds_what_was_said_not_even_by_way_of_an_error(
+    spans: InMemorySpanExporter,
+) -> None:
+    class Quoting(FakePerceiver):
+        async def perceive(self, turn: Turn) -> Reading:
+            raise ValueError(turn.text)
+
+    parts = Parts(perceivers=(Quoting("text"),), reasoner=ScriptedReasoner(f"You said {SECRET}."))
+    await Agent(parts).respond(Turn(text=f"I like {SECRET}."))
+    finished = spans.get_finished_spans()
+    assert finished
+    assert not [span.name for span in finished if SECRET in everything(span)]
+    failed = next(span for span in finished if span.name == "node text")
+    assert failed.attributes is not None
+    assert failed.attributes["affectgraph.left_out"] == "failed"
