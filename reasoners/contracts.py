@@ -114,6 +114,10 @@ class ResponseStage(Protocol):
 class JointReasoner(Protocol):
     """Decides and speaks in one generation."""
 
+    async def warm_up(self) -> None:
+        """Load what it needs; called once, before the first turn."""
+        ...
+
     def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
         """First the decisions, in the configured order, then the response in pieces."""
         ...

@@ -1,0 +1,231 @@
+"""The language model in process, as blocking calls that belong on a thread. Imports torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from threading import Event
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+
+from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.labels import LabelSet
+from affectgraph.reasoners.backends.decoding import (
+    Sampler,
+    constrained_probs,
+    continuation_logprobs,
+)
+from affectgraph.reasoners.backends.llama import KVCache, Llama
+from affectgraph.reasoners.backends.usage import Usage
+from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, allowed_labels
+from affectgraph.reasoners.contracts import LabelField, Message, Sampling
+from affectgraph.reasoners.plan import Decision
+
+_CHUNK = 256
+
+
+class PromptTooLongError(ValueError):
+    """The prompt and the response do not fit the model's positions."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the consumer has left
+    """The consumer has left; raised between two steps of the model."""
+
+
+class LocalEngine:
+    """A Llama checkpoint with a ChatML vocabulary.
+
+    One prompt's keys and values are kept: a prompt that begins like the last one pays only for
+    what is new, which is why every stage's prompt extends the one before. Not safe for two
+    threads at a time.
+
+    Args:
+        folder: Holds ``model.safetensors``, ``config.json`` and ``tokenizer.json``.
+        threads: Threads of torch, for the whole process; by default all cores but one, at most
+            8: the threads of one product wait for each other, so that one of them held up by
+            other work slows all.
+        name: What its decisions name as their source.
+
+    Attributes:
+        usage: Of the last call.
+
+    Raises:
+        SetupError: If the folder holds no such checkpoint.
+    """
+
+    def __init__(self, folder: Path, *, threads: int | None = None, name: str = "local") -> None:
+        self._name = name
+        torch.set_num_threads(threads or max(1, min(8, (os.cpu_count() or 2) - 1)))
+        self._model = Llama.load(folder)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        # Text that spells a control token stays text: nobody can open a turn by typing one.
+        self._tokenizer.encode_special_tokens = True
+        self._start = self._special("<|im_start|>")
+        self._end = self._special("<|im_end|>")
+        self._stops = {self._end, *_ends(folder)}
+        self._cache = KVCache(self._model.config)
+        self.usage = Usage()
+
+    def prime(self, messages: Sequence[Message]) -> None:
+        """Run a prompt's beginning through the model, for calls that begin the same."""
+        ids = [i for m in messages for i in self._message(m)]
+        if ids:
+            self._prefill(ids, Event(), room=1)
+
+    def choose(self, messages: Sequence[Message], labels: LabelSet, stop: Event) -> Distribution:
+        """Distribution over labels under constrained decoding (see ``constrained_probs``)."""
+        ids, continues = self._prompt(messages)
+        after = self._prefill(ids, stop, room=32)
+        sequences = [self._label(label, continues=continues) for label in labels.labels]
+        probs = constrained_probs(self._model, self._cache, after, sequences)
+        return Distribution.over(labels, dict(zip(labels.labels, probs, strict=True)))
+
+    def score(self, prompt: str, continuations: Sequence[str], stop: Event) -> list[float]:
+        """Log-probability of each continuation of a plain text (no chat form)."""
+        kept, self._cache = self._cache, KVCache(self._model.config)
+        try:
+            after = self._prefill(self._encode(prompt), stop, room=32)
+            sequences = [self._encode(text) for text in continuations]
+            return continuation_logprobs(self._model, self._cache, after, sequences)
+        finally:
+            self._cache = kept
+
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, ngram: int, stop: Event
+    ) -> Iterator[str]:
+        """Text in pieces, each whole UTF-8."""
+        ids, _ = self._prompt(messages)
+        after = self._prefill(ids, stop, room=sampling.max_tokens)
+        yield from self._speak(after, sampling, ngram, self._replies(messages), stop)
+
+    def stream_joint(
+        self,
+        messages: Sequence[Message],
+        fields: Sequence[LabelField],
+        sampling: Sampling,
+        ngram: int,
+        stop: Event,
+    ) -> Iterator[Decision | str]:
+        """Decide each field in order, then speak; everything goes through one cache."""
+        ids, _ = self._prompt(messages)
+        after = self._prefill(ids, stop, room=sampling.max_tokens + 32 * (len(fields) + 1))
+        usage = self.usage
+        for field in fields:
+            after = self._extend(self._encode(HEADERS[field.stage]), stop)
+            decision = self._decide(field, after)
+            yield decision
+            self._extend(self._label(decision.label, continues=True), stop)
+        after = self._extend(self._encode(RESPONSE_HEADER), stop)
+        self.usage = usage
+        yield from self._speak(after, sampling, ngram, self._replies(messages), stop)
+
+    def _decide(self, field: LabelField, after: Tensor) -> Decision:
+        labels = allowed_labels(field)
+        sequences = [self._label(label, continues=True) for label in labels]
+        probs = constrained_probs(self._model, self._cache, after, sequences)
+        weights = dict(zip(labels, probs, strict=True))
+        if field.prior is not None:
+            weights = {label: p * field.prior[label] for label, p in weights.items()}
+        distribution = Distribution.over(field.labels, weights)
+        return Decision(
+            stage=field.stage,
+            distribution=distribution,
+            label=distribution.top,
+            source=self._name,
+        )
+
+    def _speak(
+        self,
+        after: Tensor,
+        sampling: Sampling,
+        ngram: int,
+        avoid: Sequence[Sequence[int]],
+        stop: Event,
+    ) -> Iterator[str]:
+        sampler = Sampler(sampling, ngram=ngram, avoid=avoid)
+        pieces = DecodeStream(skip_special_tokens=True)
+        said, opened = 0, False
+        try:
+            for said in range(1, sampling.max_tokens + 1):
+                token = sampler.next(after)
+                if token in self._stops:
+                    return
+                piece = pieces.step(self._tokenizer, token)
+                if piece and not opened:
+                    piece = piece.lstrip()
+                    opened = bool(piece)
+                if piece:
+                    yield piece
+                if said < sampling.max_tokens:
+                    after = self._extend([token], stop)
+        finally:
+            told = self.usage
+            self.usage = Usage(told.prompt_tokens, said, told.cached_tokens)
+
+    def _prefill(self, ids: list[int], stop: Event, *, room: int) -> Tensor:
+        if len(ids) + room > self._model.config.positions:
+            raise PromptTooLongError(
+                f"{len(ids)} tokens of prompt and {room} to come, "
+                f"{self._model.config.positions} positions"
+            )
+        pairs = zip(self._cache.ids, ids[:-1], strict=False)  # the last must run to give logits
+        kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        self._cache.truncate(kept)
+        self.usage = Usage(prompt_tokens=len(ids), cached_tokens=kept)
+        return self._extend(ids[kept:], stop)
+
+    def _extend(self, ids: list[int], stop: Event) -> Tensor:
+        for start in range(0, len(ids), _CHUNK):
+            if stop.is_set():
+                raise Stopped
+            after = self._model.extend(self._cache, ids[start : start + _CHUNK])
+        return after
+
+    def _prompt(self, messages: Sequence[Message]) -> tuple[list[int], bool]:
+        """Tokens of a chat and whether its last message is to be continued."""
+        continues = bool(messages) and messages[-1].role == "assistant"
+        ids = [i for m in (messages[:-1] if continues else messages) for i in self._message(m)]
+        ids += [self._start, *self._encode("assistant\n")]
+        return ids + (self._encode(messages[-1].content) if continues else []), continues
+
+    def _message(self, message: Message) -> list[int]:
+        text = self._encode(f"{message.role}\n{message.content}")
+        return [self._start, *text, self._end, *self._encode("\n")]
+
+    def _label(self, label: str, *, continues: bool) -> list[int]:
+        # Ended, so that no label begins another.
+        return self._encode(f" {label}\n") if continues else [*self._encode(label), self._end]
+
+    def _replies(self, messages: Sequence[Message]) -> list[list[int]]:
+        """What the model said before, so that it does not say it again."""
+        before = messages[:-1]
+        return [
+            self._encode(" " + m.content.rpartition(f"{RESPONSE_HEADER} ")[2])
+            for m in before
+            if m.role == "assistant"
+        ]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text).ids)
+
+    def _special(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise SetupError(f"the language model's vocabulary has no {token}: ChatML is needed")
+        return int(found)
+
+
+def _ends(folder: Path) -> tuple[int, ...]:
+    """End tokens that a checkpoint names."""
+    file = folder / "generation_config.json"
+    named = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    if named is None:
+        return ()
+    return tuple(named) if isinstance(named, list) else (int(named),)
