@@ -26,8 +26,12 @@ _DATABASE: Final = "chroma.sqlite3"
 _DELETE: Final = 3
 """Chroma's code of a deletion in its log (``chromadb.types.Operation``, as it is stored)."""
 _FORGET: Final = """
-    DELETE FROM embeddings_queue AS said WHERE operation <> :delete AND seq_id < (
-        SELECT max(seq_id) FROM embeddings_queue WHERE id = said.id AND operation = :delete
+    WITH gone AS (
+        SELECT id, max(seq_id) AS last FROM embeddings_queue WHERE operation = :delete GROUP BY id
+    )
+    DELETE FROM embeddings_queue WHERE seq_id IN (
+        SELECT said.seq_id FROM gone JOIN embeddings_queue AS said USING (id)
+        WHERE said.operation <> :delete AND said.seq_id < gone.last
     )
 """
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from affectgraph.perceivers.affect import Affect
 
@@ -39,7 +39,7 @@ class MemoryRecord(BaseModel):
     strategy: str | None = None
     risk_level: int = Field(default=0, ge=0, le=6)
     provenance: Literal["user-said"] = "user-said"
-    at: datetime
+    at: AwareDatetime
 
 
 class Cue(BaseModel):
@@ -79,7 +79,7 @@ class Recollection(BaseModel):
 def record_id(user: str, thread: str, text: str, at: datetime) -> str:
     """Content hash of an exchange: the same exchange has the same id, whoever writes it."""
     digest = hashlib.sha256()
-    for part in (user, thread, at.isoformat(), text):
+    for part in (user, thread, at.astimezone(UTC).isoformat(), text):
         raw = part.encode()
         # Lengths keep parts apart: ("ab", "c") and ("a", "bc") are two exchanges.
         digest.update(len(raw).to_bytes(8, "big") + raw)
