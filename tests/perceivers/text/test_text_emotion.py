@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgraph.perceivers.affect import Evidence, Reading
+from affectgraph.perceivers.contracts import Perceiver, TextReader
+from affectgraph.perceivers.errors import ModelMissingError
+from affectgraph.perceivers.labels import EKMAN_7
+from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.text import MiniLMEncoder, TextEmotion
+from affectgraph.perceivers.text.head import WEIGHTS, EmotionHead
+from affectgraph.perceivers.text.language import sentences, unreadable
+from affectgraph.perceivers.turn import Turn
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def reader(requires_model: Callable[[str], Path], model_store: ModelStore) -> TextEmotion:
+    requires_model("minilm")
+    return TextEmotion(MiniLMEncoder(model_store))
+
+
+def basic(reading: Reading) -> str:
+    assert reading.affect is not None
+    return reading.affect.distribution.to(EKMAN_7).top
+
+
+def shown(reading: Reading) -> Evidence:
+    assert reading.affect is not None
+    [evidence] = reading.affect.evidence
+    return evidence
+
+
+def words(reading: Reading, text: str) -> str:
+    evidence = shown(reading)
+    assert evidence.start is not None
+    assert evidence.end is not None
+    return text[int(evidence.start) : int(evidence.end)]
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("text", "emotion"),
+    [
+        ("I am so happy I passed!", "joy"),
+        ("Thank you, that really helped me.", "joy"),
+        ("I'm terrified of tomorrow", "fear"),
+        ("I am so nervous about the interview, I can't stop shaking.", "fear"),
+        ("My grandmother died and I can't stop crying", "sadness"),
+        ("I feel so sad and lonely today.", "sadness"),
+        ("How dare you lie to me", "anger"),
+        ("I am furious with my boss, he is a damn liar.", "anger"),
+        ("That smell is disgusting, it makes me sick.", "disgust"),
+        ("Wow, I did not expect that at all!", "surprise"),
+        ("The meeting is on the second floor.", "neutral"),
+    ],
+)
+async def test_plain_sentences_are_read_as_anyone_would(
+    text: str, emotion: str, reader: TextEmotion
+) -> None:
+    reading = await reader.perceive(Turn(text=text, at=NOON))
+    assert basic(reading) == emotion
+    assert reading.modality == "text"
+    assert reading.covers == len(text)
+    assert reading.model
+    assert reading.affect is not None
+    assert reading.affect.captured_at == NOON
+    assert reading.affect.confidence == pytest.approx(reading.affect.distribution.top_p)
+
+
+@pytest.mark.models
+async def test_the_evidence_is_the_sentence_that_speaks_most(reader: TextEmotion) -> None:
+    text = "I went to the shop on Monday. I am terrified of tomorrow! The bus was red."
+    reading = await reader.read(text, NOON)
+    assert basic(reading) == "fear"
+    assert words(reading, text) == "I am terrified of tomorrow!"
+    score = shown(reading).score
+    assert score is not None
+    assert score > 0.5
+
+
+@pytest.mark.models
+async def test_one_sentence_is_its_own_evidence(reader: TextEmotion) -> None:
+    reading = await reader.read("  I am so happy I passed!  ", NOON)
+    assert words(reading, "  I am so happy I passed!  ") == "I am so happy I passed!"
+
+
+@pytest.mark.models
+async def test_the_end_of_a_long_text_counts_too(reader: TextEmotion) -> None:
+    calm = "The meeting is on the second floor. " * 45
+    glad = "I am so happy, I love this, what a wonderful joy! " * 60
+    reading = await reader.read(calm + glad, NOON)
+    assert basic(reading) == "joy"
+    assert reading.covers == len(calm + glad)
+    assert "happy" in words(reading, calm + glad)
+
+
+@pytest.mark.models
+async def test_the_turn_is_encoded_once(reader: TextEmotion) -> None:
+    encoder = reader._encoder
+    await reader.perceive(Turn(text="I am so happy I passed! Really."))
+    assert list(encoder._cache) == ["I am so happy I passed! Really."]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "absent"),
+        ("  \n ", "absent"),
+        ("12:30 ... ?!", "absent"),
+        ("\U0001f62d\U0001f62d", "absent"),
+        ("Мне очень грустно сегодня", "unsupported-language"),
+        ("今日はとても悲しいです", "unsupported-language"),
+        ("أنا حزين جدا اليوم", "unsupported-language"),
+        ("Estoy muy triste porque mi abuela ha muerto", "unsupported-language"),
+        ("Ich bin heute sehr traurig und weiß nicht warum", "unsupported-language"),
+        ("Je suis très triste et je ne sais pas pourquoi", "unsupported-language"),
+    ],
+)
+async def test_what_cannot_be_read_is_not_guessed_at(
+    text: str, reason: str, tmp_path: Path
+) -> None:
+    # No model is needed to say so.
+    reader = TextEmotion(MiniLMEncoder(ModelStore(tmp_path)))
+    reading = await reader.read(text, NOON)
+    assert reading.abstention is not None
+    assert reading.abstention.reason == reason
+    assert text.strip() == "" or text not in reading.abstention.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ok",
+        "Café naïve résumé",
+        "My friend 王 left",
+        "Que sera, sera, as my mum would say.",
+        "das ist what he said to me and I laughed",
+        "Don’t know",  # noqa: RUF001 - a typed apostrophe
+    ],
+)
+def test_english_with_a_foreign_word_is_read(text: str) -> None:
+    assert unreadable(text) is None
+
+
+@pytest.mark.data
+def test_published_english_texts_are_taken_for_english(data_root: Path) -> None:
+    lines = (data_root / "goemotions" / "dev.tsv").read_text(encoding="utf-8").split("\n")
+    texts = [line.split("\t")[0] for line in lines if line]
+    refused = [text for text in texts if unreadable(text) == "unsupported-language"]
+    assert len(refused) < 0.002 * len(texts)
+
+
+def test_sentences_end_at_marks_and_lines() -> None:
+    text = ' One. Two?! "Three."\nfour\n\n5.\nVersion 2.5 is out… Six'
+    assert [text[a:b] for a, b in sentences(text)] == [
+        "One.", "Two?!", '"Three."', "four", "Version 2.5 is out…", "Six",
+    ]  # fmt: skip
+
+
+@given(st.text(max_size=200))
+def test_sentences_stand_in_order_inside_the_text(text: str) -> None:
+    spans = sentences(text)
+    edges = [edge for span in spans for edge in span]
+    assert edges == sorted(edges)
+    assert all(0 <= a < b <= len(text) and text[a:b] == text[a:b].strip() for a, b in spans)
+    assert bool(spans) >= (unreadable(text) is None)
+
+
+async def test_a_missing_model_is_said_at_warm_up(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError):
+        await TextEmotion(MiniLMEncoder(ModelStore(tmp_path))).warm_up()
+
+
+def test_it_is_a_perceiver_and_reads_transcripts() -> None:
+    reader = TextEmotion(MiniLMEncoder())
+    assert isinstance(reader, Perceiver)
+    assert isinstance(reader, TextReader)
+    assert reader.modality == "text"
+
+
+def test_the_shipped_weights_are_small_and_whole() -> None:
+    assert WEIGHTS.stat().st_size < 2_000_000
+    assert WEIGHTS.with_suffix(".md").is_file()
+    assert 0.2 < EmotionHead.load().temperature < 5
