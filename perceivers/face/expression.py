@@ -1,0 +1,81 @@
+"""The expression head: a face to a distribution over FER+'s eight emotions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.face.crop import SIDE
+from affectgraph.perceivers.labels import FERPLUS_8
+
+WEIGHTS: Final = Path(__file__).parent / "weights" / "ferplus.onnx"
+"""The shipped head; ``ferplus.md`` beside it is its card."""
+
+
+class ExpressionHead:
+    """FER+ network over onnxruntime; blocking, safe to share between threads once loaded.
+
+    The graph standardises each face, averages it with its mirror image and divides the logits by
+    the fitted temperature, so what comes out are calibrated probabilities.
+
+    Args:
+        weights: The ONNX file.
+        threads: Threads of onnxruntime for one call.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS, *, threads: int = 1) -> None:
+        self._weights = weights
+        self._threads = threads
+        self._session: Any = None
+
+    def load(self) -> None:
+        """Open the network; blocking, and done by the first :meth:`read` otherwise.
+
+        Raises:
+            SetupError: If the file is absent or is not such a network.
+        """
+        if self._session is not None:
+            return
+        import onnxruntime
+
+        if not self._weights.is_file():
+            raise SetupError(f"{self._weights.name} is absent: the installation is incomplete")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(
+            self._weights, options, providers=["CPUExecutionProvider"]
+        )
+        names = [*session.get_inputs(), *session.get_outputs()]
+        if [value.name for value in names] != ["faces", "probs"]:
+            raise SetupError(f"{self._weights.name}: not an expression head")
+        self._session = session
+
+    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Read several faces at once.
+
+        Args:
+            faces: Grey, uint8, shape (n, 48, 48), n of 1 or more, framed as
+                :func:`~affectgraph.perceivers.face.crop.crop_face` does.
+
+        Returns:
+            Probabilities over FERPLUS_8, shape (n, 8).
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if faces.ndim != 3 or faces.shape[1:] != (SIDE, SIDE) or not len(faces):
+            raise ValueError(f"faces must have the shape (n, {SIDE}, {SIDE}), not {faces.shape}")
+        self.load()
+        (probs,) = self._session.run(["probs"], {"faces": faces[:, None].astype(np.float32)})
+        return np.asarray(probs, dtype=np.float64)
+
+    def read(self, faces: NDArray[np.uint8]) -> Distribution:
+        """The mean distribution of faces of one person, shape (n, 48, 48)."""
+        mean = self.probabilities(faces).mean(axis=0)
+        return Distribution.over(FERPLUS_8, dict(zip(FERPLUS_8.labels, mean, strict=True)))
