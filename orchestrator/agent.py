@@ -57,6 +57,7 @@ class Agent:
         self._parts = parts
         self.graph: SupportGraph = support_graph(parts)
         self.app = self.graph.compile(checkpointer=checkpointer or in_memory_checkpointer())
+        self._warming: asyncio.Task[list[Exception]] | None = None
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -67,24 +68,40 @@ class Agent:
 
     async def close(self) -> None:
         """Close what the parts hold open; the agent takes no turns afterwards."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         if self._parts.memory is not None:
             await self._parts.memory.close()
 
     async def warm_up(self) -> None:
-        """Load all models side by side; without it the first turn pays for the loading.
+        """Load all models side by side.
+
+        The first turn does this by itself, beside its own work; wait for it here to keep the
+        first turn from waiting.
 
         Raises:
             AffectGraphError: If a part says what the machine lacks. A part that fails in any
                 other way is left to fail, and to be left out, in the turn.
         """
+        for failure in await self._warmed():
+            if isinstance(failure, AffectGraphError):
+                raise failure
+
+    def _warmed(self) -> asyncio.Task[list[Exception]]:
+        """The one task that warms the parts up; begun at the first call."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm_parts())
+        return self._warming
+
+    async def _warm_parts(self) -> list[Exception]:
         parts = [*self._parts.perceivers, self._parts.memory, self._parts.reasoner]
         warm_ups = [part.warm_up() for part in parts if part is not None]
         results = await asyncio.gather(*warm_ups, return_exceptions=True)
-        for result in results:
-            if isinstance(result, AffectGraphError | asyncio.CancelledError):
-                raise result
-            if isinstance(result, BaseException):
-                log.warning("a part did not warm up: %s", type(result).__name__)
+        failures = [result for result in results if isinstance(result, Exception)]
+        for failure in failures:
+            log.warning("a part did not warm up: %s", type(failure).__name__)
+        return failures
 
     async def respond(self, turn: Turn) -> Reply:
         """Take one turn and wait for the whole reply, memory included.
@@ -106,6 +123,7 @@ class Agent:
         Raises:
             InputError: If the turn cannot be taken; the thread stays as it was.
         """
+        self._warmed()
         # The turn runs in a task of its own, so that its spans nest in one context however the
         # caller consumes the events; the task never outlives this generator.
         queue: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -1,1 +1,1 @@
-"""."""
+"""What comes in, and what it says of the person."""

@@ -1,1 +1,1 @@
-"""."""
+"""What may be said, stored and done."""

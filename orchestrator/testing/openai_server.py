@@ -41,6 +41,7 @@ class FakeOpenAIServer:
     Attributes:
         requests: Bodies of the completions asked for, oldest first.
         abandoned: Streams that the client left before their end.
+        left: Set when a client has left one.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FakeOpenAIServer:
     ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.abandoned = 0
+        self.left = asyncio.Event()
         self._says, self._prefers, self._weights = says, tuple(prefers), dict(weights or {})
         self._model, self._first, self._pace = model, seconds_to_first, seconds_per_token
         self._statuses, self._cut, self._free = list(statuses), cut_after, free_text
@@ -156,7 +158,7 @@ class FakeOpenAIServer:
         try:
             async for number, piece in self._paced(pieces):
                 if left.done() or writer.is_closing():
-                    self.abandoned += 1
+                    self._abandon()
                     return
                 if number == self._cut:
                     writer.transport.abort()
@@ -169,9 +171,13 @@ class FakeOpenAIServer:
             writer.write(b"data: [DONE]\n\n")
             await writer.drain()
         except ConnectionError:
-            self.abandoned += 1
+            self._abandon()
         finally:
             left.cancel()
+
+    def _abandon(self) -> None:
+        self.abandoned += 1
+        self.left.set()
 
     async def _paced(self, pieces: Sequence[str]) -> AsyncIterator[tuple[int, str]]:
         for number, piece in enumerate(pieces):

@@ -13,6 +13,7 @@ from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.face.crop import crop_face, fault_of
 from affectgraph.perceivers.face.detector import DetectedFace, FaceDetector, MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
+from affectgraph.perceivers.tracing import model_span
 from affectgraph.perceivers.turn import Turn
 
 Reason = Literal["no-face", "several-faces", "low-quality"]
@@ -112,8 +113,10 @@ class FaceEmotion:
             unread = [look for look in looks if isinstance(look, _Unread)]
             telling = min(unread, key=lambda look: TELLING.index(look.reason))
             return Reading.abstain("face", telling.reason, telling.detail)
+        with model_span("classify", self.model):
+            distribution = self._head.read(np.stack([look.crop for look in seen]))
         affect = Affect.read(
-            self._head.read(np.stack([look.crop for look in seen])),
+            distribution,
             turn.at,
             evidence=tuple(
                 Evidence(kind="box", box=look.face.box, score=look.face.score) for look in seen
@@ -122,7 +125,8 @@ class FaceEmotion:
         return Reading(modality="face", affect=affect, model=self.model)
 
     def _look(self, pixels: NDArray[np.uint8]) -> _Seen | _Unread:
-        faces = self._detector.detect(pixels)
+        with model_span("detect", "mtcnn"):
+            faces = self._detector.detect(pixels)
         if not faces:
             return _Unread("no-face", "no face was found")
         face, *others = faces

@@ -59,7 +59,7 @@ def test_probabilities_that_do_not_sum_to_one_are_refused() -> None:
 
 def test_a_frozen_affect_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        affect("joy").confidence = 0.1  # type: ignore[misc]
+        affect("joy").confidence = 0.1
 
 
 def test_goemotions_are_told_as_basic_emotions() -> None:

@@ -53,6 +53,14 @@ async def test_agreement_raises_confidence_and_dissent_lowers_it() -> None:
     assert torn.distribution["joy"] < alone.distribution["joy"] < agreed.distribution["joy"]
 
 
+async def test_a_posed_smile_does_not_outweigh_plain_words() -> None:
+    words = reading("text", {"sadness": 0.8, "neutral": 0.1, "joy": 0.03, "fear": 0.07})
+    smile = reading("face", {"happiness": 0.9999, "neutral": 0.0001}, FERPLUS_8)
+    fused = await LateFusion().fuse([words, smile])
+    assert fused is not None
+    assert fused.top == "sadness"
+
+
 async def test_the_order_of_readings_does_not_matter() -> None:
     readings = [
         reading("text", {"joy": 0.6, "sadness": 0.4}),
