@@ -32,6 +32,7 @@ HEADERS: Final = MappingProxyType[LabelStageName, str](
     }
 )
 RESPONSE_HEADER: Final = "Response:"
+_LABELS: Final = re.compile(r"^(\([^()]*\))+: ")
 
 
 def label_lines(plan: Plan, order: Sequence[StageName] = SMES_ORDER) -> str:
@@ -45,6 +46,13 @@ def one_line(plan: Plan, response: str, order: Sequence[StageName] = SMES_ORDER)
     decisions = [getattr(plan, stage) for stage in order if stage != "response"]
     labels = "".join(f"({d.label})" for d in decisions if d is not None)
     return f"{labels}: {response}" if labels else response
+
+
+def spoken(message: str) -> str | None:
+    """The words of an assistant's message of a history; ``None`` for an exemplar's four lines."""
+    if f"\n{RESPONSE_HEADER}" in message:
+        return None
+    return _LABELS.sub("", message)
 
 
 def allowed_labels(field: LabelField) -> tuple[str, ...]:

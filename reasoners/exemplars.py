@@ -29,55 +29,76 @@ EXEMPLARS: Final[Mapping[Mood, tuple[Exemplar, ...]]] = MappingProxyType(
     {
         "low": (
             Exemplar(
-                "My best friend moved away and the flat feels so empty.",
-                "sadness",
-                "Open questions",
-                "sadness",
-                "It hurts when someone you saw every day is suddenly far away. What do you miss most about having them close?",
-            ),
-            Exemplar(
                 "I keep worrying that they will close our office.",
                 "fear",
                 "Restatement",
                 "neutral",
-                "So the worry about your office does not leave you in peace. That sounds exhausting to carry every day.",
+                (
+                    "That sounds exhausting, no wonder you are worried. It must be very hard to "
+                    "find any rest."
+                ),
             ),
             Exemplar(
                 "I messed up my presentation and everybody saw it.",
                 "sadness",
                 "Open questions",
                 "sadness",
-                "That sounds painful, and even more so in front of others. What goes through your mind when you think back to it?",
+                (
+                    "I'm so sorry, that sounds really painful. What is on your mind the most right "
+                    "now?"
+                ),
             ),
             Exemplar(
-                "I could hardly get up today, but I called my sister.",
+                "My grandfather passed away last week.",
                 "sadness",
-                "Approval",
-                "neutral",
-                "Calling her on such a heavy day took strength. I am glad that you reached out.",
+                "Open questions",
+                "sadness",
+                (
+                    "I'm so sorry that you lost your grandfather. What has been the hardest part "
+                    "for you?"
+                ),
+            ),
+            Exemplar(
+                "My best friend moved away and the flat feels so empty.",
+                "sadness",
+                "Open questions",
+                "sadness",
+                (
+                    "I'm so sorry, that sounds really lonely. What has been the hardest part for "
+                    "you?"
+                ),
             ),
         ),
         "angry": (
+            Exemplar(
+                "My boss gave my project to someone else!",
+                "anger",
+                "Restatement",
+                "neutral",
+                (
+                    "That sounds really unfair, no wonder you are angry. It must be very hard to "
+                    "keep calm after that."
+                ),
+            ),
             Exemplar(
                 "My sister keeps reading my messages and I am furious.",
                 "anger",
                 "Restatement",
                 "neutral",
-                "So she reads what is private, and it makes you furious. It makes sense that you want this respected.",
+                (
+                    "That sounds really upsetting, no wonder you are furious. It must be very "
+                    "hurtful to be treated like that."
+                ),
             ),
             Exemplar(
                 "My colleague took the credit for my work again.",
                 "anger",
                 "Open questions",
                 "neutral",
-                "That is unfair, and your anger makes sense. What would you like to tell him?",
-            ),
-            Exemplar(
-                "They cancelled my flight and nobody even apologised!",
-                "anger",
-                "Restatement",
-                "neutral",
-                "You were left standing there without a word of apology. No wonder that you are angry.",
+                (
+                    "That sounds really unfair, no wonder you are angry. What upset you most about "
+                    "it?"
+                ),
             ),
         ),
         "glad": (
@@ -86,21 +107,27 @@ EXEMPLARS: Final[Mapping[Mood, tuple[Exemplar, ...]]] = MappingProxyType(
                 "joy",
                 "Approval",
                 "joy",
-                "Congratulations, that is wonderful! You worked for this, and it paid off.",
-            ),
-            Exemplar(
-                "I cooked dinner for all my friends and they loved it.",
-                "joy",
-                "Open questions",
-                "joy",
-                "How lovely, that is something to be proud of! What did you enjoy most about the evening?",
+                (
+                    "That's wonderful news, congratulations! You worked hard for this, and you can "
+                    "be proud of yourself."
+                ),
             ),
             Exemplar(
                 "My brother and I are talking again.",
                 "joy",
                 "Approval",
                 "joy",
-                "That is such good news, I am glad for you both! It took courage to make that step.",
+                (
+                    "That's wonderful news, I'm so happy for you! It took courage to make that "
+                    "step, and you did it."
+                ),
+            ),
+            Exemplar(
+                "I cooked dinner for all my friends and they loved it.",
+                "joy",
+                "Open questions",
+                "joy",
+                "That's wonderful, I'm so happy for you! How did that feel for you?",
             ),
         ),
         "even": (
@@ -109,40 +136,55 @@ EXEMPLARS: Final[Mapping[Mood, tuple[Exemplar, ...]]] = MappingProxyType(
                 "neutral",
                 "Communication Skills",
                 "neutral",
-                "Hello, it is good to hear from you. How are you feeling today?",
+                "Hello, it's good to hear from you. How are you feeling today?",
             ),
             Exemplar(
                 "Not much happened today.",
                 "neutral",
                 "Open questions",
                 "neutral",
-                "A quiet day, then. Is there something on your mind that you would like to talk about?",
+                "A quiet day, then. What is on your mind right now?",
             ),
             Exemplar(
                 "I don't really know what to say.",
                 "neutral",
                 "Open questions",
                 "neutral",
-                "That is all right, there is no hurry. What was the best or the hardest part of your day?",
+                (
+                    "That's all right, there is no hurry. What was the best or the hardest part of "
+                    "your day?"
+                ),
+            ),
+            Exemplar(
+                "hey",
+                "neutral",
+                "Communication Skills",
+                "neutral",
+                "Hey, it's good to hear from you. How has your day been?",
             ),
         ),
     }
 )
-
 ADVICE: Final = (
-    Exemplar(
-        "How can I stop worrying before a job interview?",
-        "fear",
-        "Advisement",
-        "neutral",
-        "It is normal to be nervous before something that matters. You could try to breathe out slowly a few times and practise the first answer. Which part worries you most?",
-    ),
     Exemplar(
         "What can I do when I feel lonely at night?",
         "sadness",
         "Advisement",
         "sadness",
-        "Nights can feel long when you are alone. You could write to one person you like, or listen to a voice that calms you. What has helped you before?",
+        (
+            "Nights can feel long when you are alone. You could try to write to one person you "
+            "like, or listen to a voice that calms you. What has helped you before?"
+        ),
+    ),
+    Exemplar(
+        "How can I stop worrying before a job interview?",
+        "fear",
+        "Advisement",
+        "neutral",
+        (
+            "It's normal to be nervous before something that matters. You could try to breathe out "
+            "slowly a few times, and then practise your first answer. Which part worries you most?"
+        ),
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.beliefs import product
@@ -61,8 +62,8 @@ class SmesJoint:
         Raises:
             BackendError: If the backend cannot answer.
         """
-        fields = await self._fields(context)
-        messages = self._prompts.base(context)
+        fields, belief = await self._fields(context)
+        messages = self._prompts.base(context, belief)
         source = self._backend.stream_joint(messages, fields, self._sampling)
         try:
             for stage in self._stages:
@@ -76,7 +77,9 @@ class SmesJoint:
         finally:
             await close(source)
 
-    async def _fields(self, context: ReasoningContext) -> list[LabelField]:
+    async def _fields(
+        self, context: ReasoningContext
+    ) -> tuple[list[LabelField], Distribution | None]:
         belief = None if context.affect is None else context.affect.distribution.to(MESC_7)
         fields = []
         for stage in self._stages:
@@ -85,7 +88,7 @@ class SmesJoint:
                 belief = prior
             weights = product(stage.labels, (prior, 1 / stage.say))
             fields.append(LabelField(stage=stage.stage, labels=stage.labels, prior=weights))
-        return fields
+        return fields, belief
 
 
 async def _words(items: AsyncIterator[Decision | str]) -> AsyncIterator[str]:

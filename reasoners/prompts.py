@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from affectgraph.perceivers.affect import Affect, Distribution
-from affectgraph.perceivers.labels import MESC_7, LabelSet
+from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, label_lines, one_line
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import Backend, Message
@@ -117,10 +117,20 @@ class Prompts:
                 messages += self._shown(exemplar)
         return messages
 
-    def base(self, context: ReasoningContext) -> list[Message]:
-        """Everything up to the person's words; the joint form starts from here."""
+    def base(self, context: ReasoningContext, emotion: Distribution | None = None) -> list[Message]:
+        """Everything up to the person's words; the joint form starts from here.
+
+        Args:
+            context: What is known.
+            emotion: Belief over MESC-7 that chooses the exemplars where nothing was perceived.
+        """
         advice = asks_for_advice(context.utterance)
-        messages = self.opening(_belief(context.affect), advice=advice)
+        decided = context.plan.user_emotion
+        believed = emotion if decided is None else decided.distribution
+        if context.affect is not None:
+            # Before any decision: it is the same for every stage, so prompts keep their prefix.
+            believed = context.affect.distribution.to(MESC_7)
+        messages = self.opening(believed, advice=advice)
         kept = self.layout.exchanges
         for exchange in context.history[-kept:] if kept else ():
             said = self._clipped(exchange.said)
@@ -193,10 +203,6 @@ _ESCONV: Final = {
     "Communication Skills": "Others",
 }
 """Strategies of the exemplars, told in ESConv's labels."""
-
-
-def _belief(affect: Affect | None, labels: LabelSet = MESC_7) -> Distribution | None:
-    return None if affect is None else affect.distribution.to(labels)
 
 
 def _told(affect: Affect) -> str:

@@ -71,11 +71,15 @@ class CompletionScore:
     temperature: float = 1.0
     clip: int = 600
 
-    async def read(self, score: Score, message: str, labels: LabelSet) -> Distribution:
-        """Score every label of a set for a message."""
-        words = [f" {label}" for label in labels.labels]
-        told = await score(self._filled(message), words)
-        empty = await score(self._filled(""), words)
+    async def empty(self, score: Score, labels: LabelSet) -> list[float]:
+        """What the labels score after an empty message; always the same for one model."""
+        return await score(self._filled(""), _words(labels))
+
+    async def read(
+        self, score: Score, message: str, labels: LabelSet, empty: Sequence[float]
+    ) -> Distribution:
+        """Score every label of a set for a message, against the ``empty`` one."""
+        told = await score(self._filled(message), _words(labels))
         gains = [(a - b) / self.temperature for a, b in zip(told, empty, strict=True)]
         top = max(gains)
         weights = {
@@ -85,6 +89,10 @@ class CompletionScore:
 
     def _filled(self, message: str) -> str:
         return self.template.replace("{message}", message.strip()[-self.clip :])
+
+
+def _words(labels: LabelSet) -> list[str]:
+    return [f" {label}" for label in labels.labels]
 
 
 class UserEmotionStage:
@@ -123,6 +131,7 @@ class UserEmotionStage:
         self._completion = completion or CompletionScore()
         # Looked up by name, not by protocol: a wrapping backend passes abilities on.
         self._score: Score | None = getattr(backend, "score", None)
+        self._empty: list[float] | None = None
         self.say = say if self._score is None else say_scored
 
     async def prior(
@@ -135,7 +144,9 @@ class UserEmotionStage:
             seen = floored(context.affect.distribution.to(MESC_7), MESC_7, self._floor)
             experts.append((seen, self._trust_affect))
         if self._score is not None and context.utterance.strip():
-            read = await self._completion.read(self._score, context.utterance, MESC_7)
+            if self._empty is None:
+                self._empty = await self._completion.empty(self._score, MESC_7)
+            read = await self._completion.read(self._score, context.utterance, MESC_7, self._empty)
             experts.append((floored(read, MESC_7, self._floor), self._trust_score))
         return product(MESC_7, *experts)
 
@@ -351,7 +362,8 @@ async def warm_up(backend: Backend, prompts: Prompts | None) -> None:
     await backend.warm_up()
     prime = getattr(backend, "prime", None)
     if prime is not None and prompts is not None:
-        await prime(prompts.opening())
+        # The opening for a low mood: the one that most first messages to such an agent need.
+        await prime(prompts.opening(Distribution.certain(MESC_7, "sadness")))
 
 
 def _emotion(context: ReasoningContext) -> Distribution | None:

@@ -123,9 +123,10 @@ class Sampler:
 
     Args:
         sampling: Temperature, nucleus, penalty and seed.
-        ngram: No run of this many tokens is said twice in a response, or said again from
-            ``avoid``; 0 for no such rule. Small models loop without it.
-        avoid: Texts as tokens that are not to be repeated, such as the last replies.
+        ngram: No run of this many tokens is said twice in a response; 0 for no such rule. Small
+            models loop without it.
+        avoid: Texts as tokens, such as the last replies, of which no run of two tokens more is
+            said again.
     """
 
     def __init__(
@@ -134,14 +135,15 @@ class Sampler:
         self._sampling, self._ngram = sampling, ngram
         self._said: list[int] = []
         self._follows: dict[tuple[int, ...], set[int]] = {}
+        self._lengths = (ngram, ngram + 2) if ngram > 1 else ()
         self._generator = torch.Generator()
         if sampling.seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed(sampling.seed)
         for text in avoid:
-            for end in range(ngram, len(text) + 1):
-                self._learn(text[end - ngram : end])
+            for end in range(ngram + 2, len(text) + 1):
+                self._learn(text[end - ngram - 2 : end])
 
     def next(self, logits: Tensor) -> int:
         """Choose from logits (vocabulary,) and remember the choice."""
@@ -153,9 +155,9 @@ class Sampler:
             held = scores[said]
             penalty = self._sampling.repetition_penalty
             scores[said] = torch.where(held > 0, held / penalty, held * penalty)
-        if self._ngram > 1:
-            barred = self._follows.get(tuple(self._said[len(self._said) - self._ngram + 1 :]), ())
-            scores[list(barred)] = -torch.inf
+        for length in self._lengths:
+            run = tuple(self._said[len(self._said) - length + 1 :])
+            scores[list(self._follows.get(run, ()))] = -torch.inf
         token = self._draw(scores)
         self._said.append(token)
         if self._ngram > 1 and len(self._said) >= self._ngram:

@@ -24,11 +24,12 @@ from affectgraph.reasoners.backends.decoding import (
 )
 from affectgraph.reasoners.backends.llama import KVCache, Llama
 from affectgraph.reasoners.backends.usage import Usage
-from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, allowed_labels
+from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, allowed_labels, spoken
 from affectgraph.reasoners.contracts import LabelField, Message, Sampling
 from affectgraph.reasoners.plan import Decision
 
 _CHUNK = 256
+_CACHES = 6
 
 
 class PromptTooLongError(ValueError):
@@ -42,9 +43,9 @@ class Stopped(Exception):  # noqa: N818 - not an error: the consumer has left
 class LocalEngine:
     """A Llama checkpoint with a ChatML vocabulary.
 
-    One prompt's keys and values are kept: a prompt that begins like the last one pays only for
-    what is new, which is why every stage's prompt extends the one before. Not safe for two
-    threads at a time.
+    The keys and values of the last prompts are kept: a prompt that begins like one of them pays
+    only for what is new, which is why every stage's prompt extends the one before. Not safe for
+    two threads at a time.
 
     Args:
         folder: Holds ``model.safetensors``, ``config.json`` and ``tokenizer.json``.
@@ -70,14 +71,17 @@ class LocalEngine:
         self._start = self._special("<|im_start|>")
         self._end = self._special("<|im_end|>")
         self._stops = {self._end, *_ends(folder)}
+        # The latest prompts' caches, the most recent last. Openings differ with the mood, and
+        # each is dear to read and cheap to keep (14 MB for 300 tokens of SmolLM2).
+        self._caches: list[KVCache] = []
         self._cache = KVCache(self._model.config)
         self.usage = Usage()
 
-    def prime(self, messages: Sequence[Message]) -> None:
+    def prime(self, messages: Sequence[Message], stop: Event) -> None:
         """Run a prompt's beginning through the model, for calls that begin the same."""
         ids = [i for m in messages for i in self._message(m)]
         if ids:
-            self._prefill(ids, Event(), room=1)
+            self._prefill(ids, stop, room=1)
 
     def choose(self, messages: Sequence[Message], labels: LabelSet, stop: Event) -> Distribution:
         """Distribution over labels under constrained decoding (see ``constrained_probs``)."""
@@ -89,13 +93,17 @@ class LocalEngine:
 
     def score(self, prompt: str, continuations: Sequence[str], stop: Event) -> list[float]:
         """Log-probability of each continuation of a plain text (no chat form)."""
-        kept, self._cache = self._cache, KVCache(self._model.config)
+        # A cache of its own: short prompts should not push the long openings out.
+        cache, self._cache = self._cache, KVCache(self._model.config)
         try:
-            after = self._prefill(self._encode(prompt), stop, room=32)
+            ids = self._encode(prompt)
+            self._check_room(ids, room=32)
+            self.usage = Usage(prompt_tokens=len(ids))
+            after = self._extend(ids, stop)
             sequences = [self._encode(text) for text in continuations]
             return continuation_logprobs(self._model, self._cache, after, sequences)
         finally:
-            self._cache = kept
+            self._cache = cache
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, ngram: int, stop: Event
@@ -117,12 +125,13 @@ class LocalEngine:
         ids, _ = self._prompt(messages)
         after = self._prefill(ids, stop, room=sampling.max_tokens + 32 * (len(fields) + 1))
         usage = self.usage
+        pending: list[int] = []  # a label goes through the model together with the next header
         for field in fields:
-            after = self._extend(self._encode(HEADERS[field.stage]), stop)
+            after = self._extend(pending + self._encode(HEADERS[field.stage]), stop)
             decision = self._decide(field, after)
             yield decision
-            self._extend(self._label(decision.label, continues=True), stop)
-        after = self._extend(self._encode(RESPONSE_HEADER), stop)
+            pending = self._label(decision.label, continues=True)
+        after = self._extend(pending + self._encode(RESPONSE_HEADER), stop)
         self.usage = usage
         yield from self._speak(after, sampling, ngram, self._replies(messages), stop)
 
@@ -170,16 +179,39 @@ class LocalEngine:
             self.usage = Usage(told.prompt_tokens, said, told.cached_tokens)
 
     def _prefill(self, ids: list[int], stop: Event, *, room: int) -> Tensor:
-        if len(ids) + room > self._model.config.positions:
-            raise PromptTooLongError(
-                f"{len(ids)} tokens of prompt and {room} to come, "
-                f"{self._model.config.positions} positions"
-            )
-        pairs = zip(self._cache.ids, ids[:-1], strict=False)  # the last must run to give logits
-        kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        self._cache.truncate(kept)
+        self._check_room(ids, room=room)
+        self._cache, kept = self._best_cache(ids)
         self.usage = Usage(prompt_tokens=len(ids), cached_tokens=kept)
         return self._extend(ids[kept:], stop)
+
+    def _check_room(self, ids: list[int], *, room: int) -> None:
+        positions = self._model.config.positions
+        if len(ids) + room > positions:
+            raise PromptTooLongError(
+                f"{len(ids)} tokens of prompt and {room} to come, {positions} positions"
+            )
+
+    def _best_cache(self, ids: list[int]) -> tuple[KVCache, int]:
+        """A cache that holds the longest beginning of a prompt, and the length of that.
+
+        The cache that shares most is cut back and used, unless what it would lose is more than
+        what is shared: then a copy of the shared part is, so that neither prompt pays twice.
+        """
+
+        def shared(cache: KVCache) -> int:
+            pairs = zip(cache.ids, ids[:-1], strict=False)  # the last must run to give logits
+            return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+        best = max(reversed(self._caches), key=shared, default=None)
+        kept = 0 if best is None else shared(best)
+        if best is None or len(best) - kept > kept:
+            cache = KVCache(self._model.config) if best is None else best.copy(kept)
+        else:
+            self._caches.remove(best)
+            best.truncate(kept)
+            cache = best
+        self._caches = [*self._caches, cache][-_CACHES:]
+        return cache, kept
 
     def _extend(self, ids: list[int], stop: Event) -> Tensor:
         for start in range(0, len(ids), _CHUNK):
@@ -205,12 +237,8 @@ class LocalEngine:
 
     def _replies(self, messages: Sequence[Message]) -> list[list[int]]:
         """What the model said before, so that it does not say it again."""
-        before = messages[:-1]
-        return [
-            self._encode(" " + m.content.rpartition(f"{RESPONSE_HEADER} ")[2])
-            for m in before
-            if m.role == "assistant"
-        ]
+        before = [spoken(m.content) for m in messages[:-1] if m.role == "assistant"]
+        return [self._encode(f" {words}") for words in before if words is not None]
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text).ids)

@@ -110,6 +110,14 @@ class KVCache:
         self._room[1, layer, :, start:end] = values
         return self._room[0, layer, :, :end], self._room[1, layer, :, :end]
 
+    def copy(self, length: int) -> KVCache:
+        """A cache of one's own that holds the first ``length`` tokens."""
+        twin = KVCache.__new__(KVCache)
+        twin.ids = self.ids[:length]
+        twin._shape, twin._width = self._shape, self._width
+        twin._room = self._room[:, :, :, :length].clone()
+        return twin
+
     def truncate(self, length: int) -> None:
         """Forget every token from ``length`` on."""
         del self.ids[length:]

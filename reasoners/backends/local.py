@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event, Thread, current_thread
+from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakSet
 
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.blocking import BlockingPool
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from affectgraph.reasoners.backends.engine import LocalEngine
 
 T = TypeVar("T")
+
+_LAST_STEP = 10.0
+"""Seconds that an exiting process waits for the model's thread, which may be loading it."""
+_PATIENCE = 2.0
+"""Seconds that leaving waits for the model's last step; a long prompt's takes about one."""
 
 
 class LocalBackend:
@@ -64,6 +71,9 @@ class LocalBackend:
         # One place: the model keeps one cache. An abandoned call keeps its place until its
         # thread has stopped, so two calls never meet in the model.
         self._pool = BlockingPool(size=1)
+        self._stops: set[Event] = set()
+        self._alive: WeakSet[Thread] = WeakSet()
+        self._at_exit = False
 
     @property
     def name(self) -> str:
@@ -81,7 +91,7 @@ class LocalBackend:
 
     async def prime(self, messages: Sequence[Message]) -> None:
         """Run what all prompts begin with through the model, so that they need not."""
-        await self._call(lambda engine, _stop: engine.prime(messages))
+        await self._call(lambda engine, stop: engine.prime(messages, stop))
 
     async def choose(self, messages: Sequence[Message], labels: LabelSet) -> Distribution:
         """The exact distribution over labels under constrained decoding, in one pass."""
@@ -109,51 +119,46 @@ class LocalBackend:
         )
 
     async def _call(self, call: Callable[[LocalEngine, Event], T]) -> T:
-        stop = Event()
+        run = _Run(self._pool, lambda stop: self._guarded(stop, lambda e: (call(e, stop), e.usage)))
         try:
-            result, usage = await self._pool.run(
-                lambda: self._guarded(lambda engine: (call(engine, stop), engine.usage))
-            )
+            result, usage = await run.result()
         finally:
-            stop.set()
+            await run.leave()
         self._tell(usage)
         return result
 
     async def _stream(
         self, produce: Callable[[LocalEngine, Event], Iterator[T]]
     ) -> AsyncIterator[T]:
-        loop, stop = asyncio.get_running_loop(), Event()
+        loop = asyncio.get_running_loop()
         queue: asyncio.Queue[T | None] = asyncio.Queue()
 
         def put(item: T | None) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(queue.put_nowait, item)
 
-        def drain(engine: LocalEngine) -> Usage:
+        def drain(engine: LocalEngine, stop: Event) -> Usage:
             for item in produce(engine, stop):
                 put(item)
             return engine.usage
 
-        def work() -> Usage:
+        def work(stop: Event) -> Usage:
             try:
-                return self._guarded(drain)
+                return self._guarded(stop, lambda engine: drain(engine, stop))
             finally:
                 put(None)
 
-        running = asyncio.create_task(self._pool.run(work))
-        # Looked at even if the consumer leaves first, so that asyncio does not complain.
-        running.add_done_callback(lambda task: task.cancelled() or task.exception())
+        run = _Run(self._pool, work)
         try:
             while (item := await queue.get()) is not None:
                 yield item
-            self._tell(await running)
+            self._tell(await run.result())
         finally:
-            # The thread sees the event before its next token; nobody waits for it.
-            stop.set()
-            running.cancel()
+            await run.leave()
 
-    def _guarded(self, call: Callable[[LocalEngine], T]) -> T:
+    def _guarded(self, stop: Event, call: Callable[[LocalEngine], T]) -> T:
         """Run on the thread; whatever fails becomes the one error that a backend may raise."""
+        self._stops.add(stop)
         try:
             return call(self._load())
         except BackendError:
@@ -164,8 +169,14 @@ class LocalBackend:
             # The text of a foreign error may hold the prompt, so only its type is told.
             permanent = isinstance(error, ValueError)
             raise BackendError(self.name, type(error).__name__, permanent=permanent) from error
+        finally:
+            self._stops.discard(stop)
 
     def _load(self) -> LocalEngine:
+        if not self._at_exit:
+            self._at_exit = True
+            atexit.register(_settle, self._stops, self._alive)
+        self._alive.add(current_thread())
         if self._engine is None:
             if importlib.util.find_spec("torch") is None:
                 raise ExtraMissingError("the language model in process", "local")
@@ -180,3 +191,44 @@ class LocalBackend:
     def _tell(self, usage: Usage) -> None:
         if self._on_usage is not None:
             self._on_usage(usage)
+
+
+def _settle(stops: set[Event], threads: WeakSet[Thread]) -> None:
+    """At the exit of the process: have the model's threads stop, and wait for their end.
+
+    A process that exits while a daemon thread is inside native code, if only to free a tensor, is
+    aborted by the C++ runtime.
+    """
+    for stop in list(stops):
+        stop.set()
+    for thread in list(threads):
+        thread.join(_LAST_STEP)
+
+
+class _Run(Generic[T]):
+    """A call on the model's thread that its caller may leave."""
+
+    def __init__(self, pool: BlockingPool, work: Callable[[Event], T]) -> None:
+        self._stop, self._begun = Event(), Event()
+
+        def begin() -> T:
+            self._begun.set()
+            return work(self._stop)
+
+        self._task = asyncio.create_task(pool.run(begin))
+        # Looked at even if the caller leaves first, so that asyncio does not complain.
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def result(self) -> T:
+        """What the call gives; being cancelled here does not yet abandon the thread."""
+        return await asyncio.shield(self._task)
+
+    async def leave(self) -> None:
+        """Have the thread stop before the model's next step, and wait a moment for it.
+
+        A call that has not begun never will.
+        """
+        self._stop.set()
+        if self._begun.is_set():
+            await asyncio.wait([self._task], timeout=_PATIENCE)
+        self._task.cancel()

@@ -17,7 +17,7 @@ from affectgraph.reasoners.codec import (
     one_line,
 )
 from affectgraph.reasoners.contracts import LabelField
-from affectgraph.reasoners.plan import Decision, Plan
+from affectgraph.reasoners.plan import Decision, Plan, StageName
 from affectgraph.reasoners.taxonomy import MESC_10
 
 FIELDS = (
@@ -130,7 +130,7 @@ def test_plans_are_written_in_the_configured_order_and_without_gaps() -> None:
 
     plan = Plan().deciding(decided("strategy", "Approval")).deciding(decided("user_emotion", "joy"))
     assert label_lines(plan) == "User emotion: joy\nStrategy: Approval\n"
-    other = ("strategy", "user_emotion", "system_emotion", "response")
+    other: tuple[StageName, ...] = ("strategy", "user_emotion", "system_emotion", "response")
     assert label_lines(plan, other) == "Strategy: Approval\nUser emotion: joy\n"
     assert one_line(plan, "Well done.") == "(joy)(Approval): Well done."
     assert one_line(Plan(), "Well done.") == "Well done."

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affectgraph.perceivers.affect import Distribution, Reading
+from affectgraph.perceivers.contracts import Perceiver
+from affectgraph.perceivers.errors import MediaError, ModelMissingError, NodeError
+from affectgraph.perceivers.labels import RAVDESS_8
+from affectgraph.perceivers.media import AudioFile
+from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.speech import (
+    ActivityDetector,
+    SpeechActivity,
+    SpeechEmotion,
+    Transcript,
+    TranscriptSpan,
+    VoiceEmotion,
+)
+from affectgraph.perceivers.turn import Turn
+
+DEMO = Path(__file__).parents[3] / "examples" / "voice.flac"
+Samples = NDArray[np.float32]
+HEARD = Transcript("I am here.", (TranscriptSpan(0.6, 1.4, "I am here.", 0.8),), 0.8, 1.5)
+
+
+class FakeTranscriber:
+    """Hears the same words in everything, fails, or hangs."""
+
+    def __init__(self, error: Exception | None = None, *, hangs: bool = False) -> None:
+        self.error, self.hangs, self.warm = error, hangs, 0
+
+    async def warm_up(self) -> None:
+        self.warm += 1
+
+    async def transcribe(self, samples: Samples) -> Transcript:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+        return HEARD
+
+
+class FakeVoice(VoiceEmotion):
+    """Sounds sad, fails, or hangs."""
+
+    def __init__(self, error: Exception | None = None, *, hangs: bool = False) -> None:
+        super().__init__()
+        self.error, self.hangs = error, hangs
+
+    async def warm_up(self) -> None:
+        pass
+
+    async def read(self, speech: Samples) -> Distribution:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+        return Distribution.over(RAVDESS_8, {"sad": 0.7, "calm": 0.3})
+
+
+class FixedDetector(ActivityDetector):
+    """Finds speech where it is told to."""
+
+    def find(self, samples: Samples) -> SpeechActivity:
+        return SpeechActivity(((0.5, 1.5), (1.8, 2.0)), -20.0)
+
+
+def wav(path: Path, samples: NDArray[np.floating]) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Turn:
+    return Turn(audio=AudioFile(wav(tmp_path / "note.wav", np.zeros(48_000))))
+
+
+def perceiver(
+    transcriber: FakeTranscriber | None = None,
+    voice: FakeVoice | None = None,
+    detector: ActivityDetector | None = None,
+) -> SpeechEmotion:
+    return SpeechEmotion(
+        transcriber=transcriber or FakeTranscriber(),
+        voice=voice or FakeVoice(),
+        detector=detector or FixedDetector(),
+        transcript_seconds=0.2,
+        voice_seconds=0.2,
+    )
+
+
+def reason(reading: Reading) -> str:
+    assert reading.abstention is not None
+    return reading.abstention.reason
+
+
+async def test_words_and_voice_side_by_side(note: Turn) -> None:
+    part = perceiver()
+    assert isinstance(part, Perceiver)
+    await part.warm_up()
+    reading = await part.perceive(note)
+    assert reading.modality == part.modality == "speech"
+    assert reading.transcript == "I am here."
+    assert reading.affect is not None
+    assert reading.affect.top == "sad"
+    assert reading.affect.captured_at == note.at
+    assert reading.affect.vad.valence < 0
+    first, second = reading.affect.evidence
+    assert (first.kind, first.start, first.end, first.score) == ("segment", 0.5, 1.5, 0.8)
+    assert second.score is None
+    assert "ravdess" in reading.model
+
+
+async def test_no_audio_is_absent() -> None:
+    assert reason(await perceiver().perceive(Turn(text="Hello."))) == "absent"
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        (np.zeros(32_000), "silence"),
+        (np.random.default_rng(0).normal(0, 1e-4, 32_000), "silence"),
+        (np.random.default_rng(0).normal(0, 0.1, 64_000), "noise"),
+        (0.3 * np.sin(2 * np.pi * 440 * np.arange(64_000) / 16_000), "noise"),
+        (0.5 * np.sign(np.sin(2 * np.pi * 50 * np.arange(64_000) / 16_000)), "noise"),
+    ],
+    ids=["nothing", "a breath of hiss", "white noise", "a tone", "a hum"],
+)
+async def test_sounds_without_speech(
+    tmp_path: Path, signal: NDArray[np.floating], expected: str
+) -> None:
+    part = perceiver(detector=ActivityDetector())
+    reading = await part.perceive(Turn(audio=AudioFile(wav(tmp_path / "a.wav", signal))))
+    assert reason(reading) == expected
+    assert reading.transcript is None
+
+
+async def test_a_word_is_too_short_to_be_read_and_still_heard(tmp_path: Path) -> None:
+    class OneWord(ActivityDetector):
+        def find(self, samples: Samples) -> SpeechActivity:
+            return SpeechActivity(((0.5, 0.9),), -20.0)
+
+    path = wav(tmp_path / "word.wav", np.zeros(16_000))
+    reading = await perceiver(detector=OneWord()).perceive(Turn(audio=AudioFile(path)))
+    assert reason(reading) == "too-short"
+    assert reading.transcript == "I am here."
+    deaf = perceiver(FakeTranscriber(RuntimeError("secret words")), detector=OneWord())
+    reading = await deaf.perceive(Turn(audio=AudioFile(path)))
+    assert reason(reading) == "too-short"
+    assert reading.abstention is not None
+    assert "secret" not in reading.abstention.detail
+
+
+@pytest.mark.parametrize(
+    "transcriber", [FakeTranscriber(RuntimeError("secret words")), FakeTranscriber(hangs=True)]
+)
+async def test_the_voice_is_read_when_the_words_are_lost(
+    note: Turn, transcriber: FakeTranscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading = await perceiver(transcriber).perceive(note)
+    assert reading.affect is not None
+    assert reading.affect.top == "sad"
+    assert reading.transcript is None
+    assert "the words" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("voice", "expected"),
+    [(FakeVoice(RuntimeError("broken")), "failed"), (FakeVoice(hangs=True), "timeout")],
+)
+async def test_the_words_are_kept_when_the_voice_is_lost(
+    note: Turn, voice: FakeVoice, expected: str
+) -> None:
+    reading = await perceiver(voice=voice).perceive(note)
+    assert reason(reading) == expected
+    assert reading.abstention is not None
+    assert "the voice" in reading.abstention.detail
+    assert reading.transcript == "I am here."
+
+
+async def test_when_both_are_lost_the_node_fails_without_quoting(note: Turn) -> None:
+    part = perceiver(FakeTranscriber(RuntimeError("secret words")), FakeVoice(ValueError("x")))
+    with pytest.raises(NodeError, match="RuntimeError") as caught:
+        await part.perceive(note)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_missing_model_is_not_hidden(note: Turn) -> None:
+    with pytest.raises(ModelMissingError):
+        await perceiver(FakeTranscriber(ModelMissingError("whisper-tiny.en"))).perceive(note)
+
+
+async def test_a_bad_file_is_the_callers_fault(tmp_path: Path) -> None:
+    (tmp_path / "note.wav").write_bytes(b"not sound")
+    with pytest.raises(MediaError, match=r"note\.wav"):
+        await perceiver().perceive(Turn(audio=AudioFile(tmp_path / "note.wav")))
+
+
+@pytest.mark.models
+async def test_the_demo_clip(
+    requires_model: Callable[[str], Path], model_store: ModelStore, tmp_path: Path
+) -> None:
+    requires_model("whisper-tiny.en")
+    part = SpeechEmotion(model_store)
+    await part.warm_up()
+    reading = await part.perceive(Turn(audio=AudioFile(DEMO)))
+    card = DEMO.with_suffix(".md").read_text(encoding="utf-8")
+    assert f'"{reading.transcript}"' in card
+    assert reading.affect is not None
+    assert reading.affect.top == "EXPECTED"
+    assert reading.affect.confidence > 0.5
+    # The first 0.35 seconds hold a voice, and too little of it.
+    start = ActivityDetector().find(AudioFile(DEMO).samples).spans[0][0]
+    first = AudioFile(DEMO).samples[: round((start + 0.35) * 16_000)]
+    brief = await part.perceive(Turn(audio=AudioFile(wav(tmp_path / "brief.wav", first))))
+    assert reason(brief) == "too-short"
