@@ -38,6 +38,9 @@ class OneLine:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
     async def reason(self, context: ReasoningContext) -> AsyncIterator[str]:
         """One sentence."""
         del context

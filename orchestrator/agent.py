@@ -71,6 +71,7 @@ class Agent:
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.wait([self._warming])
+        await self._parts.reasoner.close()
         if self._parts.memory is not None:
             await self._parts.memory.close()
 

@@ -118,6 +118,10 @@ class JointReasoner(Protocol):
         """Load what it needs; called once, before the first turn."""
         ...
 
+    async def close(self) -> None:
+        """Let go of what it holds open; it is not used afterwards."""
+        ...
+
     def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
         """First the decisions, in the configured order, then the response in pieces."""
         ...

@@ -13,7 +13,7 @@ from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import Backend, LabelField, Sampling
 from affectgraph.reasoners.plan import SMES_ORDER, Decision
 from affectgraph.reasoners.prompts import PromptLayout
-from affectgraph.reasoners.stages import default_stages, warm_up
+from affectgraph.reasoners.stages import close_backend, default_stages, warm_up
 
 
 class SmesJoint:
@@ -55,6 +55,10 @@ class SmesJoint:
     async def warm_up(self) -> None:
         """Load the model and run the prompts' common beginning through it."""
         await warm_up(self._backend, self._prompts)
+
+    async def close(self) -> None:
+        """Close the backend's connections, if it holds any."""
+        await close_backend(self._backend)
 
     async def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
         """First the decisions, in the configured order, then the response in pieces.

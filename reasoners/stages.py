@@ -329,6 +329,11 @@ class SmesStaged:
         if self.backend is not None:
             await warm_up(self.backend, self.prompts)
 
+    async def close(self) -> None:
+        """Close the backend's connections, if it holds any."""
+        if self.backend is not None:
+            await close_backend(self.backend)
+
 
 def default_stages(
     backend: Backend,
@@ -364,6 +369,13 @@ async def warm_up(backend: Backend, prompts: Prompts | None) -> None:
     if prime is not None and prompts is not None:
         # The opening for a low mood: the one that most first messages to such an agent need.
         await prime(prompts.opening(Distribution.certain(MESC_7, "sadness")))
+
+
+async def close_backend(backend: Backend) -> None:
+    """Close what a backend holds open; most hold nothing."""
+    close = getattr(backend, "close", None)
+    if close is not None:
+        await close()
 
 
 def _emotion(context: ReasoningContext) -> Distribution | None:

@@ -70,6 +70,9 @@ class ScriptedReasoner:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
     async def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
         """The decisions, then the words of the response."""
         self.contexts.append(context)

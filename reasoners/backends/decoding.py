@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from affectgraph.reasoners.backends.llama import KVCache, Llama
+from affectgraph.reasoners.backends.decoder import C, Decoder
 from affectgraph.reasoners.contracts import Sampling
 
 
@@ -52,7 +52,7 @@ class TokenTrie:
 
 
 def constrained_probs(
-    model: Llama, cache: KVCache, after: Tensor, sequences: Sequence[Sequence[int]]
+    model: Decoder[C], cache: C, after: Tensor, sequences: Sequence[Sequence[int]]
 ) -> list[float]:
     """The exact distribution of constrained decoding over label sequences, in one pass.
 
@@ -84,7 +84,7 @@ def constrained_probs(
 
 
 def continuation_logprobs(
-    model: Llama, cache: KVCache, after: Tensor, sequences: Sequence[Sequence[int]]
+    model: Decoder[C], cache: C, after: Tensor, sequences: Sequence[Sequence[int]]
 ) -> list[float]:
     """Log-probability of each sequence as a free continuation of the prompt, in one pass."""
     trie = TokenTrie.of(sequences)
@@ -96,7 +96,7 @@ def continuation_logprobs(
     return [sum(step[node] for node in path) for path in trie.paths]
 
 
-def _rows(model: Llama, cache: KVCache, trie: TokenTrie, after: Tensor) -> dict[int, Tensor]:
+def _rows(model: Decoder[C], cache: C, trie: TokenTrie, after: Tensor) -> dict[int, Tensor]:
     """Logits after each node that branches; -1 is the prompt."""
     rows = {-1: after}
     branching = {p for p in trie.parents if p >= 0 and trie.parents.count(p) > 1}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -17,12 +18,13 @@ from torch import Tensor
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.labels import LabelSet
+from affectgraph.reasoners.backends.decoder import Cache, Decoder
 from affectgraph.reasoners.backends.decoding import (
     Sampler,
     constrained_probs,
     continuation_logprobs,
 )
-from affectgraph.reasoners.backends.llama import KVCache, Llama
+from affectgraph.reasoners.backends.llama import Llama, is_plain_llama
 from affectgraph.reasoners.backends.usage import Usage
 from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, allowed_labels, spoken
 from affectgraph.reasoners.contracts import LabelField, Message, Sampling
@@ -41,7 +43,7 @@ class Stopped(Exception):  # noqa: N818 - not an error: the consumer has left
 
 
 class LocalEngine:
-    """A Llama checkpoint with a ChatML vocabulary.
+    """A causal language model with a ChatML vocabulary.
 
     The keys and values of the last prompts are kept: a prompt that begins like one of them pays
     only for what is new, which is why every stage's prompt extends the one before. Not safe for
@@ -53,6 +55,7 @@ class LocalEngine:
             8: the threads of one product wait for each other, so that one of them held up by
             other work slows all.
         name: What its decisions name as their source.
+        library: Run a plain Llama through transformers too, as every other architecture is.
 
     Attributes:
         usage: Of the last call.
@@ -61,10 +64,17 @@ class LocalEngine:
         SetupError: If the folder holds no such checkpoint.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None, name: str = "local") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        name: str = "local",
+        library: bool = False,
+    ) -> None:
         self._name = name
         torch.set_num_threads(threads or max(1, min(8, (os.cpu_count() or 2) - 1)))
-        self._model = Llama.load(folder)
+        self._model: Decoder[Any] = _decoder(folder, library=library)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         # Text that spells a control token stays text: nobody can open a turn by typing one.
         self._tokenizer.encode_special_tokens = True
@@ -73,8 +83,8 @@ class LocalEngine:
         self._stops = {self._end, *_ends(folder)}
         # The latest prompts' caches, the most recent last. Openings differ with the mood, and
         # each is dear to read and cheap to keep (14 MB for 300 tokens of SmolLM2).
-        self._caches: list[KVCache] = []
-        self._cache = KVCache(self._model.config)
+        self._caches: list[Cache] = []
+        self._cache: Cache = self._model.new_cache()
         self.usage = Usage()
 
     def prime(self, messages: Sequence[Message], stop: Event) -> None:
@@ -94,7 +104,7 @@ class LocalEngine:
     def score(self, prompt: str, continuations: Sequence[str], stop: Event) -> list[float]:
         """Log-probability of each continuation of a plain text (no chat form)."""
         # A cache of its own: short prompts should not push the long openings out.
-        cache, self._cache = self._cache, KVCache(self._model.config)
+        cache, self._cache = self._cache, self._model.new_cache()
         try:
             ids = self._encode(prompt)
             self._check_room(ids, room=32)
@@ -185,27 +195,27 @@ class LocalEngine:
         return self._extend(ids[kept:], stop)
 
     def _check_room(self, ids: list[int], *, room: int) -> None:
-        positions = self._model.config.positions
+        positions = self._model.positions
         if len(ids) + room > positions:
             raise PromptTooLongError(
                 f"{len(ids)} tokens of prompt and {room} to come, {positions} positions"
             )
 
-    def _best_cache(self, ids: list[int]) -> tuple[KVCache, int]:
+    def _best_cache(self, ids: list[int]) -> tuple[Cache, int]:
         """A cache that holds the longest beginning of a prompt, and the length of that.
 
         The cache that shares most is cut back and used, unless what it would lose is more than
         what is shared: then a copy of the shared part is, so that neither prompt pays twice.
         """
 
-        def shared(cache: KVCache) -> int:
+        def shared(cache: Cache) -> int:
             pairs = zip(cache.ids, ids[:-1], strict=False)  # the last must run to give logits
             return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
         best = max(reversed(self._caches), key=shared, default=None)
         kept = 0 if best is None else shared(best)
         if best is None or len(best) - kept > kept:
-            cache = KVCache(self._model.config) if best is None else best.copy(kept)
+            cache = self._model.new_cache() if best is None else best.copy(kept)
         else:
             self._caches.remove(best)
             best.truncate(kept)
@@ -257,3 +267,12 @@ def _ends(folder: Path) -> tuple[int, ...]:
     if named is None:
         return ()
     return tuple(named) if isinstance(named, list) else (int(named),)
+
+
+def _decoder(folder: Path, *, library: bool) -> Decoder[Any]:
+    """The quick decoder for a plain Llama, transformers for everything else."""
+    if not library and is_plain_llama(folder):
+        return Llama.load(folder)
+    from affectgraph.reasoners.backends.transformers_decoder import TransformersModel
+
+    return TransformersModel.load(folder)

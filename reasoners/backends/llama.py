@@ -36,24 +36,8 @@ class LlamaConfig:
 
     @classmethod
     def of(cls, printed: dict[str, Any]) -> Self:
-        """Read a ``config.json``.
-
-        Raises:
-            SetupError: If the checkpoint is no plain Llama.
-        """
-        rope = printed.get("rope_parameters") or printed.get("rope_scaling") or {}
-        plain = (
-            printed.get("model_type") == "llama"
-            and printed.get("hidden_act") == "silu"
-            and not printed.get("attention_bias")
-            and not printed.get("mlp_bias")
-            and rope.get("rope_type", "default") == "default"
-        )
-        if not plain:
-            raise SetupError(
-                f"the model in process must be a plain Llama, not {printed.get('model_type')!r}:"
-                " serve others with vLLM and name the server"
-            )
+        """Read the ``config.json`` of a plain Llama."""
+        rope = _rope(printed)
         heads = printed["num_attention_heads"]
         return cls(
             layers=printed["num_hidden_layers"],
@@ -65,6 +49,29 @@ class LlamaConfig:
             theta=float(rope.get("rope_theta") or printed.get("rope_theta") or 10_000.0),
             positions=printed["max_position_embeddings"],
         )
+
+
+def is_plain_llama(folder: Path) -> bool:
+    """Whether a checkpoint has the published layers and nothing else; only those are run here.
+
+    Raises:
+        SetupError: If there is no ``config.json``.
+    """
+    try:
+        printed = json.loads((folder / "config.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise SetupError(f"the language model in {folder.name} is not whole: {error}") from None
+    return bool(
+        printed.get("model_type") == "llama"
+        and printed.get("hidden_act") == "silu"
+        and not printed.get("attention_bias")
+        and not printed.get("mlp_bias")
+        and _rope(printed).get("rope_type", "default") == "default"
+    )
+
+
+def _rope(printed: dict[str, Any]) -> dict[str, Any]:
+    return printed.get("rope_parameters") or printed.get("rope_scaling") or {}
 
 
 @dataclass(frozen=True)
@@ -139,12 +146,21 @@ class Llama:
         pairs = torch.arange(0, config.head_width, 2, dtype=torch.float32) / config.head_width
         self._frequencies = config.theta**-pairs
 
+    @property
+    def positions(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.config.positions
+
+    def new_cache(self) -> KVCache:
+        """An empty cache."""
+        return KVCache(self.config)
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Load ``config.json`` and ``model.safetensors``.
 
         Raises:
-            SetupError: If the checkpoint is no plain Llama or a file is missing.
+            SetupError: If a file is missing.
         """
         try:
             config = LlamaConfig.of(json.loads((folder / "config.json").read_text()))

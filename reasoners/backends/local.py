@@ -37,7 +37,7 @@ _PATIENCE = 2.0
 
 
 class LocalBackend:
-    """A small Llama checkpoint in process; one call at a time, others wait their turn.
+    """A small causal language model in process; one call at a time, others wait their turn.
 
     The model runs on a thread. A stream that is closed or cancelled stops it before its next
     token. The last message is continued if it is the assistant's, else answered.
@@ -48,6 +48,9 @@ class LocalBackend:
         folder: A folder with a checkpoint of one's own, in place of a pulled model.
         threads: Threads of torch, for the whole process; by default all cores but one, at
             most 8.
+        library: Run the model through transformers in any case. By default a plain Llama, such as
+            SmolLM2, is run by a decoder of ours, since importing that library takes longer than
+            all the rest; every other architecture goes through it.
         ngram: No run of this many tokens is said twice in a response; 0 for no such rule.
         on_usage: Told the tokens of every call.
     """
@@ -61,12 +64,14 @@ class LocalBackend:
         model: str = "smollm2-135m",
         folder: Path | None = None,
         threads: int | None = None,
+        library: bool = False,
         ngram: int = 4,
         on_usage: OnUsage | None = None,
     ) -> None:
         self.model = folder.name if folder else model
         self._store, self._folder = store or ModelStore(), folder
-        self._threads, self._ngram, self._on_usage = threads, ngram, on_usage
+        self._threads, self._library = threads, library
+        self._ngram, self._on_usage = ngram, on_usage
         self._engine: LocalEngine | None = None
         # One place: the model keeps one cache. An abandoned call keeps its place until its
         # thread has stopped, so two calls never meet in the model.
@@ -185,7 +190,9 @@ class LocalBackend:
             folder = self._folder or self._store.path(self.model)
             if not (folder / "model.safetensors").is_file():
                 raise SetupError(f"{folder.name} holds no model.safetensors")
-            self._engine = LocalEngine(folder, threads=self._threads, name=self.name)
+            self._engine = LocalEngine(
+                folder, threads=self._threads, name=self.name, library=self._library
+            )
         return self._engine
 
     def _tell(self, usage: Usage) -> None:

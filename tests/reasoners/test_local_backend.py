@@ -265,12 +265,47 @@ async def test_a_model_that_is_missing_is_told(tmp_path: Path) -> None:
         await LocalBackend(folder=tmp_path).warm_up()
 
 
-def test_another_architecture_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_the_library_decides_and_speaks_as_the_quick_decoder_does(folder: Path) -> None:
+    pytest.importorskip("transformers")
+    from affectgraph.reasoners.backends.engine import LocalEngine
+
+    quick, library = (LocalEngine(folder, threads=1, library=flag) for flag in (False, True))
+    for messages in (ASKED, BEGUN, ASKED):  # the third cuts a kept cache back
+        one, other = (e.choose(messages, MESC_10, Event()) for e in (quick, library))
+        assert one.probs == pytest.approx(other.probs, abs=1e-3)
+    said = [
+        "".join(engine.stream(ASKED, Sampling(max_tokens=12), 4, Event()))
+        for engine in (quick, library)
+    ]
+    assert said[0] == said[1]
+
+
+def test_another_architecture_runs_through_the_library(folder: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    transformers.Qwen2ForCausalLM(
+        transformers.Qwen2Config(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            vocab_size=320,
+            max_position_embeddings=600,
+        )  # fmt: skip
+    ).save_pretrained(tmp_path)
+
+    async def chosen() -> str:
+        return (await LocalBackend(folder=tmp_path).choose(ASKED, MESC_7)).top
+
+    assert asyncio.run(chosen()) in MESC_7
+
+
+def test_a_folder_that_holds_no_language_model_is_named(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    config = json.loads((folder / "config.json").read_text()) | {"model_type": "qwen3"}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SetupError, match="plain Llama, not 'qwen3'"):
+    (tmp_path / "config.json").write_text('{"model_type": "not-a-model"}')
+    with pytest.raises(SetupError, match="cannot be loaded"):
         asyncio.run(LocalBackend(folder=tmp_path).warm_up())
 
 
