@@ -100,7 +100,9 @@ class CrisisResponder:
         )
         return CrisisReply(text=text, resources=(resource,))
 
-    def augment(self, assessment: RiskAssessment, shown: Collection[str] = ()) -> CrisisReply | None:
+    def augment(
+        self, assessment: RiskAssessment, shown: Collection[str] = ()
+    ) -> CrisisReply | None:
         """What to add to a normal reply at level 2; ``None`` at other levels."""
         if assessment.level != _RESPOND_FROM - 1:
             return None

@@ -13,7 +13,7 @@ from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import Backend, LabelField, Sampling
 from affectgraph.reasoners.plan import SMES_ORDER, Decision
 from affectgraph.reasoners.prompts import PromptLayout
-from affectgraph.reasoners.stages import close_backend, default_stages, warm_up
+from affectgraph.reasoners.stages import close_backend, default_stages
 
 
 class SmesJoint:
@@ -53,8 +53,8 @@ class SmesJoint:
         self._sampling, self._brevity = sampling or Sampling(), brevity or Brevity()
 
     async def warm_up(self) -> None:
-        """Load the model and run the prompts' common beginning through it."""
-        await warm_up(self._backend, self._prompts)
+        """Load the model."""
+        await self._backend.warm_up()
 
     async def close(self) -> None:
         """Close the backend's connections, if it holds any."""

@@ -299,7 +299,6 @@ class SmesStaged:
     stages: tuple[LabelStage, ...]
     response: ResponseStage
     backend: Backend | None = None
-    prompts: Prompts | None = None
 
     def __post_init__(self) -> None:
         check_order((*(stage.stage for stage in self.stages), "response"))
@@ -322,12 +321,12 @@ class SmesStaged:
         """
         stages, prompts = default_stages(backend, order=order, strategies=strategies, layout=layout)
         response = BackendResponse(backend, prompts, sampling=sampling, brevity=brevity)
-        return cls(tuple(stages), response, backend, prompts)
+        return cls(tuple(stages), response, backend)
 
     async def warm_up(self) -> None:
-        """Load the model and run the prompts' common beginning through it."""
+        """Load the model."""
         if self.backend is not None:
-            await warm_up(self.backend, self.prompts)
+            await self.backend.warm_up()
 
     async def close(self) -> None:
         """Close the backend's connections, if it holds any."""
@@ -360,15 +359,6 @@ def default_stages(
         "system_emotion": SystemEmotionStage(backend, prompts),
     }
     return [by_name[name] for name in checked if name != "response"], prompts
-
-
-async def warm_up(backend: Backend, prompts: Prompts | None) -> None:
-    """Warm a backend up and, if it keeps prefixes, give it the prompts' beginning."""
-    await backend.warm_up()
-    prime = getattr(backend, "prime", None)
-    if prime is not None and prompts is not None:
-        # The opening for a low mood: the one that most first messages to such an agent need.
-        await prime(prompts.opening(Distribution.certain(MESC_7, "sadness")))
 
 
 async def close_backend(backend: Backend) -> None:

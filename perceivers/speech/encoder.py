@@ -21,10 +21,11 @@ class WhisperEncoder:
 
     Args:
         store: Where the pulled model lies.
-        threads: Processor threads of one call.
+        threads: Processor threads of one call; perceivers run side by side, so one
+            each is quickest where cores are few, and steady where other work holds one up.
     """
 
-    def __init__(self, store: ModelStore | None = None, *, threads: int = 2) -> None:
+    def __init__(self, store: ModelStore | None = None, *, threads: int = 1) -> None:
         self._store = store or ModelStore()
         self._threads = threads
         self._lock = threading.Lock()

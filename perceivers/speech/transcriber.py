@@ -105,7 +105,8 @@ class WhisperTranscriber:
             default, because a first word without its onset is misheard.
         guard: Which words are believed.
         beam: Hypotheses that are followed side by side.
-        threads: Processor threads of one call.
+        threads: Processor threads of one call; perceivers run side by side, so one
+            each is quickest where cores are few, and steady where other work holds one up.
         compute_type: CTranslate2's number format.
         pool: Where blocking work runs.
     """
@@ -117,7 +118,7 @@ class WhisperTranscriber:
         detector: ActivityDetector | None = None,
         guard: WordGuard | None = None,
         beam: int = 5,
-        threads: int = 2,
+        threads: int = 1,
         compute_type: str = "int8",
         pool: BlockingPool | None = None,
     ) -> None:

@@ -48,7 +48,8 @@ class MiniLMEncoder:
     Args:
         store: Where the pulled models lie.
         max_tokens: Tokens of a text that count, 8 to 512. The model was trained on 256.
-        threads: Threads of the processor for one call.
+        threads: Threads of the processor for one call; perceivers run side by side, so one
+            each is quickest where cores are few, and steady where other work holds one up.
         cache_size: Texts whose encoding is kept; 0 keeps none.
 
     Raises:
@@ -60,7 +61,7 @@ class MiniLMEncoder:
         store: ModelStore | None = None,
         max_tokens: int = 256,
         *,
-        threads: int = 2,
+        threads: int = 1,
         cache_size: int = 64,
     ) -> None:
         if not 8 <= max_tokens <= LONGEST or threads < 1 or cache_size < 0:

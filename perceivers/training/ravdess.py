@@ -44,7 +44,7 @@ _CHOICES: Final = tuple(
 )
 """Principal components, and how far their covariance is drawn towards a diagonal one."""
 
-_INNER_FOLDS: Final = 3
+_INNER_FOLDS: Final = 6
 _UNSEEN: Final = -30.0
 _CLASSES: Final = len(RAVDESS_8)
 
@@ -156,12 +156,10 @@ class _HeldOut:
     """What the four folds say of the actors that they hold out.
 
     Attributes:
-        logits: Before any temperature, shape (n, 8).
         probs: Under each fold's own temperature, shape (n, 8).
         degraded: Probabilities for the first degraded copy, shape (n, 8).
     """
 
-    logits: Logits
     probs: Logits
     degraded: Logits
 
@@ -169,17 +167,29 @@ class _HeldOut:
 def cross_validate(voices: Voices, trainer: _Trainer, say: Say) -> _HeldOut:
     """Run the four folds."""
     shape = (len(voices.label), _CLASSES)
-    logits, probs, degraded = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    probs, degraded = np.zeros(shape), np.zeros(shape)
     for fold in range(FOLDS):
         out = voices.fold == fold
         choice, temperature = trainer.choose(~out)
         (head,) = trainer.fit(~out, [choice])
-        logits[out] = head.logits(voices.clean[out])
-        probs[out] = softmax(logits[out] / temperature)
+        probs[out] = softmax(head.logits(voices.clean[out]) / temperature)
         degraded[out] = softmax(head.logits(voices.degraded[0][out]) / temperature)
         right = probs[out].argmax(axis=1) == voices.label[out]
         say(f"fold {fold + 1}: {choice}, T {temperature:.2f}, accuracy {right.mean():.3f}")
-    return _HeldOut(logits, probs, degraded)
+    return _HeldOut(probs, degraded)
+
+
+def calibrate(voices: Voices, trainer: _Trainer, choice: Choice) -> float:
+    """Temperature of a head that hears all actors, from heads that never heard those they judge.
+
+    The scale of the logits depends on the choice, so each fold fits the final one.
+    """
+    logits = np.zeros((len(voices.label), _CLASSES))
+    for fold in range(FOLDS):
+        out = voices.fold == fold
+        (head,) = trainer.fit(~out, [choice])
+        logits[out] = head.logits(voices.clean[out])
+    return fit_temperature(logits, np.eye(_CLASSES)[voices.label])
 
 
 def measure(voices: Voices, held: _HeldOut) -> dict[str, Any]:
@@ -247,11 +257,10 @@ def train(
     )
     trainer = _Trainer(voices)
     held = cross_validate(voices, trainer, say)
-    # The final head hears all actors; only the actors that a fold held out can calibrate it.
-    temperature = fit_temperature(held.logits, np.eye(_CLASSES)[voices.label])
     everyone = np.ones(len(voices.label), dtype=np.bool_)
     choice, _ = trainer.choose(everyone)
     (final,) = trainer.fit(everyone, [choice])
+    temperature = calibrate(voices, trainer, choice)
     if out is not None:
         head = VoiceHead(
             final.weight.astype(np.float32), final.bias.astype(np.float32), temperature

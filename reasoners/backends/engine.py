@@ -51,9 +51,7 @@ class LocalEngine:
 
     Args:
         folder: Holds ``model.safetensors``, ``config.json`` and ``tokenizer.json``.
-        threads: Threads of torch, for the whole process; by default all cores but one, at most
-            8: the threads of one product wait for each other, so that one of them held up by
-            other work slows all.
+        threads: Threads of torch, for the whole process; by default all cores, at most 8.
         name: What its decisions name as their source.
         library: Run a plain Llama through transformers too, as every other architecture is.
 
@@ -73,7 +71,7 @@ class LocalEngine:
         library: bool = False,
     ) -> None:
         self._name = name
-        torch.set_num_threads(threads or max(1, min(8, (os.cpu_count() or 2) - 1)))
+        torch.set_num_threads(threads or min(8, os.cpu_count() or 1))
         self._model: Decoder[Any] = _decoder(folder, library=library)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         # Text that spells a control token stays text: nobody can open a turn by typing one.
@@ -86,12 +84,6 @@ class LocalEngine:
         self._caches: list[Cache] = []
         self._cache: Cache = self._model.new_cache()
         self.usage = Usage()
-
-    def prime(self, messages: Sequence[Message], stop: Event) -> None:
-        """Run a prompt's beginning through the model, for calls that begin the same."""
-        ids = [i for m in messages for i in self._message(m)]
-        if ids:
-            self._prefill(ids, stop, room=1)
 
     def choose(self, messages: Sequence[Message], labels: LabelSet, stop: Event) -> Distribution:
         """Distribution over labels under constrained decoding (see ``constrained_probs``)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import importlib.util
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread, current_thread
@@ -46,8 +47,7 @@ class LocalBackend:
         store: Where the pulled models lie.
         model: Name of a pulled model.
         folder: A folder with a checkpoint of one's own, in place of a pulled model.
-        threads: Threads of torch, for the whole process; by default all cores but one, at
-            most 8.
+        threads: Threads of torch, for the whole process; by default all cores, at most 8.
         library: Run the model through transformers in any case. By default a plain Llama, such as
             SmolLM2, is run by a decoder of ours, since importing that library takes longer than
             all the rest; every other architecture goes through it.
@@ -93,10 +93,6 @@ class LocalBackend:
                 installed.
         """
         await self._pool.run(self._load)
-
-    async def prime(self, messages: Sequence[Message]) -> None:
-        """Run what all prompts begin with through the model, so that they need not."""
-        await self._call(lambda engine, stop: engine.prime(messages, stop))
 
     async def choose(self, messages: Sequence[Message], labels: LabelSet) -> Distribution:
         """The exact distribution over labels under constrained decoding, in one pass."""
@@ -185,6 +181,9 @@ class LocalBackend:
         if self._engine is None:
             if importlib.util.find_spec("torch") is None:
                 raise ExtraMissingError("the language model in process", "local")
+            # Read once, when torch is first imported. The threads of one product wait for each
+            # other, spinning for long by default: other work that holds one up slows all by tens.
+            os.environ.setdefault("GOMP_SPINCOUNT", "2000")
             from affectgraph.reasoners.backends.engine import LocalEngine
 
             folder = self._folder or self._store.path(self.model)

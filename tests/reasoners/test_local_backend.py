@@ -97,7 +97,6 @@ async def backend(folder: Path) -> LocalBackend:
 
 def test_the_forward_pass_is_that_of_transformers(folder: Path, engine: LocalEngine) -> None:
     transformers = pytest.importorskip("transformers")
-    from affectgraph.reasoners.backends.llama import KVCache
 
     reference = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     ids = [5, 9, 200, 17, 33, 8, 120, 7]
@@ -107,7 +106,7 @@ def test_the_forward_pass_is_that_of_transformers(folder: Path, engine: LocalEng
             return reference(torch.tensor([tokens])).logits[0, -1]
 
     model = engine._model
-    cache = KVCache(model.config)
+    cache = model.new_cache()
     model.extend(cache, ids[:3])
     model.extend(cache, ids[3:4])
     assert torch.allclose(model.extend(cache, ids[4:]), expected(ids), atol=1e-4)
@@ -125,13 +124,12 @@ def test_constrained_choice_is_what_masked_sampling_gives(
     engine: LocalEngine, labels: LabelSet
 ) -> None:
     """Against the definition: token by token, masked to what may follow, one label at a time."""
-    from affectgraph.reasoners.backends.llama import KVCache
 
     found = engine.choose(BEGUN, labels, Event())
     ids, _ = engine._prompt(BEGUN)
     sequences = [engine._label(label, continues=True) for label in labels.labels]
     for label, sequence in zip(labels.labels, sequences, strict=True):
-        cache, probability = KVCache(engine._model.config), 1.0
+        cache, probability = engine._model.new_cache(), 1.0
         logits = engine._model.extend(cache, ids)
         for depth, token in enumerate(sequence):
             follow = sorted({s[depth] for s in sequences if s[:depth] == sequence[:depth]})
@@ -142,12 +140,11 @@ def test_constrained_choice_is_what_masked_sampling_gives(
 
 
 def test_scores_are_plain_log_probabilities(engine: LocalEngine) -> None:
-    from affectgraph.reasoners.backends.llama import KVCache
 
     words = [" joy", " sadness", " fear"]
     found = engine.score(SAID, words, Event())
     for word, score in zip(words, found, strict=True):
-        cache, total = KVCache(engine._model.config), 0.0
+        cache, total = engine._model.new_cache(), 0.0
         logits = engine._model.extend(cache, engine._encode(SAID))
         for token in engine._encode(word):
             total += float(logits.log_softmax(-1)[token])
@@ -283,17 +280,16 @@ def test_the_library_decides_and_speaks_as_the_quick_decoder_does(folder: Path) 
 def test_another_architecture_runs_through_the_library(folder: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    transformers.Qwen2ForCausalLM(
-        transformers.Qwen2Config(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            vocab_size=320,
-            max_position_embeddings=600,
-        )  # fmt: skip
-    ).save_pretrained(tmp_path)
+    config = transformers.Qwen2Config(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=320,
+        max_position_embeddings=600,
+    )
+    transformers.Qwen2ForCausalLM(config).save_pretrained(tmp_path)
 
     async def chosen() -> str:
         return (await LocalBackend(folder=tmp_path).choose(ASKED, MESC_7)).top
@@ -409,14 +405,6 @@ async def test_usage_is_told_after_every_call(folder: Path) -> None:
     assert told[1].prompt_tokens == told[0].prompt_tokens
     assert told[1].cached_tokens == told[0].prompt_tokens - 1
     assert 1 <= told[1].completion_tokens <= 3
-
-
-async def test_priming_spares_the_beginning(folder: Path) -> None:
-    told: list[Usage] = []
-    made = LocalBackend(folder=folder, on_usage=told.append)
-    await made.prime(ASKED[:1])
-    await made.choose(ASKED, MESC_7)
-    assert told[1].cached_tokens == told[0].prompt_tokens
 
 
 @pytest.mark.models

@@ -18,7 +18,6 @@ from affectgraph.reasoners.contracts import (
     Backend,
     JointReasoner,
     LabelStage,
-    Message,
     ResponseStage,
     Sampling,
 )
@@ -279,18 +278,11 @@ async def test_a_generation_that_speaks_before_it_decides_is_an_error() -> None:
         await joint(SmesJoint(Hasty()), context())
 
 
-async def test_warm_up_reaches_the_backend_and_primes_it() -> None:
-    class Priming(ScriptedBackend):
-        primed: Sequence[Message] = ()
-
-        async def prime(self, messages: Sequence[Message]) -> None:
-            self.primed = messages
-
+async def test_warm_up_reaches_the_backend() -> None:
     for build in (SmesStaged.over, SmesJoint):
-        backend = Priming()
+        backend = ScriptedBackend()
         await build(backend).warm_up()
         assert backend.warmed == 1
-        assert [message.role for message in backend.primed] == ["system"]
 
 
 async def test_the_sampling_reaches_the_backend() -> None:
