@@ -172,11 +172,7 @@ def draw(form: FormOption = Form.joint, order: Order = None) -> None:
 def main() -> None:
     """Entry point: errors of ours are one line each, and an exit code."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        app()
     except InputError as error:
         _complain(error)
         sys.exit(2)

@@ -209,9 +209,18 @@ async def test_a_bad_file_is_the_callers_fault(tmp_path: Path) -> None:
         await perceiver().perceive(Turn(audio=AudioFile(tmp_path / "note.wav")))
 
 
+@pytest.fixture
+def brief_note(tmp_path: Path) -> Turn:
+    """The first 0.35 seconds of the demo clip's voice."""
+    samples = AudioFile(DEMO).samples
+    start = ActivityDetector().find(samples).spans[0][0]
+    first = samples[: round((start + 0.35) * 16_000)]
+    return Turn(audio=AudioFile(wav(tmp_path / "brief.wav", first)))
+
+
 @pytest.mark.models
 async def test_the_demo_clip(
-    requires_model: Callable[[str], Path], model_store: ModelStore, tmp_path: Path
+    requires_model: Callable[[str], Path], model_store: ModelStore, brief_note: Turn
 ) -> None:
     requires_model("whisper-tiny.en")
     part = SpeechEmotion(model_store)
@@ -224,8 +233,4 @@ async def test_the_demo_clip(
     assert reading.affect is not None
     assert reading.affect.top == "happy"
     assert reading.affect.confidence > 0.5
-    # The first 0.35 seconds hold a voice, and too little of it.
-    start = ActivityDetector().find(AudioFile(DEMO).samples).spans[0][0]
-    first = AudioFile(DEMO).samples[: round((start + 0.35) * 16_000)]
-    brief = await part.perceive(Turn(audio=AudioFile(wav(tmp_path / "brief.wav", first))))
-    assert reason(brief) == "too-short"
+    assert reason(await part.perceive(brief_note)) == "too-short"

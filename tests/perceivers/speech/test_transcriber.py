@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from affectgraph.perceivers.errors import ModelMissingError
 from affectgraph.perceivers.media import AudioFile
@@ -54,12 +55,16 @@ async def test_a_missing_model_says_how_to_get_it(tmp_path: Path) -> None:
         await WhisperTranscriber(ModelStore(tmp_path)).warm_up()
 
 
+@pytest.fixture
+def samples() -> NDArray[np.float32]:
+    return AudioFile(DEMO).samples
+
+
 @pytest.mark.models
 async def test_words_of_the_demo_clip(
-    requires_model: Callable[[str], Path], model_store: ModelStore
+    requires_model: Callable[[str], Path], model_store: ModelStore, samples: NDArray[np.float32]
 ) -> None:
     requires_model("whisper-tiny.en")
-    samples = AudioFile(DEMO).samples
     transcriber = WhisperTranscriber(model_store)
     first = await transcriber.transcribe(samples)
     assert first == await transcriber.transcribe(samples)

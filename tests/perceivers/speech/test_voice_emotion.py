@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.errors import ModelCorruptError
 from affectgraph.perceivers.labels import RAVDESS_8
+from affectgraph.perceivers.media import AudioFile
 from affectgraph.perceivers.models import ModelStore
-from affectgraph.perceivers.speech import VoiceEmotion, VoiceHead, WhisperEncoder
+from affectgraph.perceivers.speech import (
+    ActivityDetector,
+    VoiceEmotion,
+    VoiceHead,
+    WhisperEncoder,
+)
 from affectgraph.perceivers.speech.emotion import WEIGHTS
 from affectgraph.perceivers.speech.encoder import FEATURES
 
@@ -107,13 +113,10 @@ def test_weights_of_another_shape_are_refused() -> None:
 
 @pytest.mark.models
 @pytest.mark.data
-async def test_recordings_of_ravdess_are_read_as_played(
+def test_recordings_of_ravdess_are_read_as_played(
     requires_model: Callable[[str], Path], model_store: ModelStore, data_root: Path
 ) -> None:
     """The shipped head was trained on these: it shows that training and use fit together."""
-    from affectgraph.perceivers.media import AudioFile
-    from affectgraph.perceivers.speech import ActivityDetector
-
     requires_model("whisper-tiny.en")
     voice = VoiceEmotion(WhisperEncoder(model_store))
     right = 0
@@ -122,5 +125,5 @@ async def test_recordings_of_ravdess_are_read_as_played(
         name = f"03-01-{emotion:02d}-{1 if emotion == 1 else 2:02d}-01-01-04.flac"
         samples = AudioFile(data_root / "ravdess" / name).samples
         speech = ActivityDetector().find(samples).cut(samples)
-        right += (await voice.read(speech)).top == RAVDESS_8.labels[emotion - 1]
+        right += voice.read_blocking(speech).top == RAVDESS_8.labels[emotion - 1]
     assert right >= 7

@@ -89,7 +89,7 @@ def test_the_command_prints_one_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     requires_model("whisper-tiny.en")
-    main(["--data", str(data_root / "ravdess"), "--limit", "40", "--json"])
+    main(["--data", str(data_root / "ravdess"), "--limit", "32", "--json"])
     out, err = capsys.readouterr()
     assert set(json.loads(out)) == {"name", "metrics", "baselines"}
     assert err == ""
