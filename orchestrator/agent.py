@@ -20,6 +20,7 @@ from affectgraph.orchestrator.graph import SupportGraph, support_graph
 from affectgraph.orchestrator.parts import Parts
 from affectgraph.orchestrator.reply import Reply
 from affectgraph.orchestrator.state import TurnState
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import AffectGraphError
 from affectgraph.perceivers.tracing import span
 from affectgraph.perceivers.turn import Turn
@@ -97,13 +98,25 @@ class Agent:
         return self._warming
 
     async def _warm_parts(self) -> list[Exception]:
-        parts = [*self._parts.perceivers, self._parts.memory, self._parts.reasoner]
-        warm_ups = [part.warm_up() for part in parts if part is not None]
+        parts = self._parts
+        # The reasoner first: it loads longest.
+        reasoner = asyncio.ensure_future(parts.reasoner.warm_up())
+        perceivers = [asyncio.ensure_future(p.warm_up()) for p in parts.perceivers]
+
+        async def in_time_for_recall() -> None:
+            # Imports cannot run side by side: those of the memory would hold up the reasoner's.
+            await asyncio.gather(*perceivers, return_exceptions=True)
+            await BlockingPool(size=1).run(parts.safety.triage.warm_up)
+            if parts.memory is not None:
+                await parts.memory.warm_up()
+
         # Imports and models make many objects and no garbage: looking for some costs a tenth.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            results = await asyncio.gather(*warm_ups, return_exceptions=True)
+            results = await asyncio.gather(
+                reasoner, *perceivers, in_time_for_recall(), return_exceptions=True
+            )
         finally:
             if collecting:
                 gc.enable()

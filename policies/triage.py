@@ -41,13 +41,26 @@ class RiskTriage:
     """Assesses an utterance; a pure function of the text that never raises.
 
     Args:
-        rules: Compiled rules; those of the package by default.
+        rules: Compiled rules; by default those of the package, compiled at the first use or by
+            ``warm_up``.
     """
 
     name = "triage"
 
     def __init__(self, rules: RuleSet | None = None) -> None:
-        self._rules = rules or shipped_rules()
+        self._given = rules
+
+    def warm_up(self) -> None:
+        """Compile the rules, half a second once a process; blocking.
+
+        Raises:
+            SetupError: If the rule file is damaged.
+        """
+        _ = self._rules
+
+    @property
+    def _rules(self) -> RuleSet:
+        return self._given or shipped_rules()
 
     def assess(self, text: str) -> RiskAssessment:
         """Assess one utterance.

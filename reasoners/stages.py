@@ -108,6 +108,7 @@ class UserEmotionStage:
         say: Exponent of the model's chosen label; where the model is read by completion, only
             the joint form asks for it, and ``say_scored`` holds.
         floor: Mass of each source that is spread evenly, so that none vetoes a label.
+        enough: Confidence of the perceived affect from which the model is not read by completion.
         completion: How the model is read by completion.
     """
 
@@ -124,10 +125,12 @@ class UserEmotionStage:
         say: float = 0.5,
         say_scored: float = 0.1,
         floor: float = 0.05,
+        enough: float = 0.9,
         completion: CompletionScore | None = None,
     ) -> None:
         self._backend, self._prompts = backend, prompts
         self._trust_affect, self._trust_score, self._floor = trust_affect, trust_score, floor
+        self._enough = enough
         self._completion = completion or CompletionScore()
         # Looked up by name, not by protocol: a wrapping backend passes abilities on.
         self._score: Score | None = getattr(backend, "score", None)
@@ -143,12 +146,16 @@ class UserEmotionStage:
         if context.affect is not None:
             seen = floored(context.affect.distribution.to(MESC_7), MESC_7, self._floor)
             experts.append((seen, self._trust_affect))
-        if self._score is not None and context.utterance.strip():
+        if self._score is not None and context.utterance.strip() and not self._sure(context):
             if self._empty is None:
                 self._empty = await self._completion.empty(self._score, MESC_7)
             read = await self._completion.read(self._score, context.utterance, MESC_7, self._empty)
             experts.append((floored(read, MESC_7, self._floor), self._trust_score))
         return product(MESC_7, *experts)
+
+    def _sure(self, context: ReasoningContext) -> bool:
+        """Whether perception is so sure that a small model's reading could not change the top."""
+        return context.affect is not None and context.affect.confidence >= self._enough
 
     async def decide(self, context: ReasoningContext) -> Decision:
         """Decide the user's emotion."""

@@ -183,7 +183,7 @@ class LocalBackend:
                 raise ExtraMissingError("the language model in process", "local")
             # Read once, when torch is first imported. The threads of one product wait for each
             # other, spinning for long by default: other work that holds one up slows all by tens.
-            os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+            os.environ.setdefault("GOMP_SPINCOUNT", "20000")
             from affectgraph.reasoners.backends.engine import LocalEngine
 
             folder = self._folder or self._store.path(self.model)
