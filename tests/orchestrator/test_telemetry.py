@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry import trace
@@ -66,3 +71,34 @@ async def test_no_span_holds_what_was_said_not_even_by_way_of_an_error(
     failed = next(span for span in finished if span.name == "node text")
     assert failed.attributes is not None
     assert failed.attributes["affectgraph.left_out"] == "failed"
+
+
+def test_spans_are_sent_by_otlp_to_the_endpoint_of_the_environment() -> None:
+    paths: list[str] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
+            """Keep the test's output clean."""
+
+    program = (
+        "from affectgraph.orchestrator.telemetry import configure_tracing\n"
+        "from affectgraph.perceivers.tracing import span\n"
+        "shutdown = configure_tracing('otlp')\n"
+        "with span('node text', {}): pass\n"
+        "shutdown()\n"
+    )
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+        server.shutdown()
+        thread.join()
+    assert paths == ["/v1/traces"]
