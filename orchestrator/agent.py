@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Self
+from typing import Final, Self
 from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -26,6 +26,9 @@ from affectgraph.perceivers.tracing import span
 from affectgraph.perceivers.turn import Turn
 
 log = logging.getLogger(__name__)
+
+CLOSING_SECONDS: Final = 10.0
+"""How long closing waits for models that are still loading."""
 
 # State types that a checkpoint may hold; any other type in one comes back as plain data.
 _CHECKPOINTED = (
@@ -71,6 +74,8 @@ class Agent:
     async def close(self) -> None:
         """Close what the parts hold open; the agent takes no turns afterwards."""
         if self._warming is not None:
+            # A process that ends while a thread still imports torch ends noisily.
+            await asyncio.wait([self._warming], timeout=CLOSING_SECONDS)
             self._warming.cancel()
             await asyncio.wait([self._warming])
         await self._parts.reasoner.close()
