@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -28,6 +29,27 @@ class Cache(Protocol):
 
 
 C = TypeVar("C")
+
+
+def tree_mask(past: int, parents: Sequence[int]) -> Tensor:
+    """Which tokens each node of a tree may see: the cache, its ancestors and itself.
+
+    Args:
+        past: Tokens in the cache.
+        parents: Index of each node's parent, which stands before it; -1 for none.
+
+    Returns:
+        Booleans (nodes, past + nodes).
+    """
+    import torch
+
+    mask = torch.zeros(len(parents), past + len(parents), dtype=torch.bool)
+    mask[:, :past] = True
+    for node, parent in enumerate(parents):
+        if parent >= 0:
+            mask[node, past:] = mask[parent, past:]
+        mask[node, past + node] = True
+    return mask
 
 
 class Decoder(Protocol[C]):

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own texts use
 
 from affectgraph.perceivers.errors import SetupError
+from affectgraph.reasoners.backends.decoder import tree_mask
 
 
 @dataclass(frozen=True)
@@ -197,13 +198,8 @@ class Llama:
             depths: Depth of each node, 0 for those right after the cache.
             parents: Index of each node's parent, -1 for none.
         """
-        past, count = len(cache), len(ids)
-        mask = torch.zeros(count, past + count, dtype=torch.bool)
-        mask[:, :past] = True
-        for node, parent in enumerate(parents):
-            if parent >= 0:
-                mask[node, past:] = mask[parent, past:]
-            mask[node, past + node] = True
+        past = len(cache)
+        mask = tree_mask(past, parents)
         hidden = self._forward(cache, ids, past + torch.tensor(depths), mask)
         return F.linear(hidden, self._head)
 

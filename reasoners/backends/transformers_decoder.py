@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from affectgraph.perceivers.errors import SetupError
+from affectgraph.reasoners.backends.decoder import tree_mask
 
 
 class TransformersCache:
@@ -104,13 +105,8 @@ class TransformersModel:
         All branches go through the model in one pass: a token sees the cache, its ancestors and
         itself. The cache is as it was afterwards. Arguments as in ``Llama.look_ahead``.
         """
-        past, count = len(cache), len(ids)
-        seen = torch.zeros(count, past + count, dtype=torch.bool)
-        seen[:, :past] = True
-        for node, parent in enumerate(parents):
-            if parent >= 0:
-                seen[node, past:] = seen[parent, past:]
-            seen[node, past + node] = True
+        past = len(cache)
+        seen = tree_mask(past, parents)
         hidden = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
         told = self._model(
             input_ids=torch.tensor([ids]),
@@ -119,6 +115,6 @@ class TransformersModel:
             past_key_values=cache.past,
             use_cache=True,
         )
-        cache.past.crop(-count)
+        cache.past.crop(-len(ids))
         logits: Tensor = told.logits[0]
         return logits
