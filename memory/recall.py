@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
 from affectgraph.memory.record import Cue, MemoryRecord, Recollection
@@ -151,11 +150,6 @@ def emotional_distance(one: Distribution, other: Distribution) -> float:
     # As a sum of squares: 1 minus the overlap loses half the digits where the two are close.
     squares = sum((math.sqrt(p) - math.sqrt(q)) ** 2 for p, q in pairs)
     return min(1.0, math.sqrt(squares / 2))
-
-
-RECALL_STRATEGIES: Final[Mapping[str, type[ByMeaning | ByMeaningAndEmotion]]] = MappingProxyType(
-    {"by_meaning": ByMeaning, "by_meaning_and_emotion": ByMeaningAndEmotion}
-)
 
 
 def _check_cutoff(max_semantic: float) -> None:

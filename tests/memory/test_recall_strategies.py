@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgraph.memory.recall import (
-    RECALL_STRATEGIES,
     ByMeaning,
     ByMeaningAndEmotion,
     Candidate,
@@ -131,7 +130,7 @@ def test_more_is_fetched_than_wanted_only_to_rank_again() -> None:
 
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, 2.1, float("nan")])
 def test_a_senseless_cutoff_is_refused(cutoff: float) -> None:
-    for strategy in RECALL_STRATEGIES.values():
+    for strategy in (ByMeaning, ByMeaningAndEmotion):
         with pytest.raises(BuildError, match="max_semantic"):
             strategy(max_semantic=cutoff)
 
