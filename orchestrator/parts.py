@@ -13,7 +13,7 @@ from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.fusion import LateFusion
 from affectgraph.perceivers.turn import Consent
 from affectgraph.policies.consent import ConsentPolicy, ConsentRequest
-from affectgraph.policies.contracts import Policy, Sentence
+from affectgraph.policies.contracts import Disclosure, Policy, Responder, Sentence, Triage
 from affectgraph.policies.crisis import CrisisResponder
 from affectgraph.policies.disclosure import DisclosurePolicy
 from affectgraph.policies.output import default_output_policies
@@ -66,10 +66,10 @@ class Safety:
         output: What is reviewed in every generated sentence.
     """
 
-    consent: ConsentPolicy = field(default_factory=ConsentPolicy)
-    disclosure: DisclosurePolicy = field(default_factory=DisclosurePolicy)
-    triage: RiskTriage = field(default_factory=RiskTriage)
-    crisis: CrisisResponder = field(default_factory=lambda: CrisisResponder(""))
+    consent: Policy[ConsentRequest] = field(default_factory=ConsentPolicy)
+    disclosure: Disclosure = field(default_factory=DisclosurePolicy)
+    triage: Triage = field(default_factory=RiskTriage)
+    crisis: Responder = field(default_factory=lambda: CrisisResponder(""))
     output: tuple[Policy[Sentence], ...] = field(default_factory=default_output_policies)
 
 
