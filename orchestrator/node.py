@@ -1,102 +1,123 @@
-"""The one wrapper around every node: time limit, span, timing, degraded result.
+"""A node: what a graph is made of, before it is wrapped.
 
-A node's body may fail or hang as it likes: the wrapper turns that into a :class:`LeftOut` that
-names the node, asks the node's ``degrade`` for what to go on with, and the turn continues. Only
-an :class:`~affectgraph.perceivers.errors.InputError` passes through, for a turn that should never
-have begun, and cancellation, which is the caller's.
+A body reads the state keys that its parameters name and returns a ``TypedDict`` of what it writes::
+
+    class Told(TypedDict):
+        summary: str
+
+    async def summarise(utterance: str, affect: Affect | None, *, emit: Emit) -> Told:
+        ...
+
+    Node("summarise", summarise, timeout=5.0, degrade={"summary": ""})
+
+Four parameter names are no keys; the wrapper fills them: ``emit`` sends an event to whoever watches
+the turn, ``emitted`` holds what was sent before the body failed (for ``degrade``), ``delivered`` is
+what the person has received of the reply so far, ``None`` where nobody counts, and ``stopped`` says
+whether the turn was stopped.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any
 
-from langgraph.runtime import Runtime
+from affectgraph.orchestrator.signature import Signature, signature_of
+from affectgraph.perceivers.blocking import BlockingPool
 
-from affectgraph.orchestrator.events import Event, Omitted
-from affectgraph.orchestrator.state import LeftOut, StateUpdate, TurnState
-from affectgraph.perceivers.errors import AffectGraphError, InputError
-from affectgraph.perceivers.tracing import span
-
-log = logging.getLogger(__name__)
-
-Emit = Callable[[Event], None]
-Body = Callable[[TurnState, Emit], Awaitable[StateUpdate]]
-Degrade = Callable[[TurnState, Emit, Sequence[Event]], StateUpdate]
+Emit = Callable[[Any], None]
 
 
-class GraphNode(Protocol):
-    """What LangGraph runs as a node."""
+@dataclass(frozen=True)
+class Retry:
+    """Trying again after an error that may pass (see ``permanent`` of an error).
 
-    async def __call__(self, state: TurnState, *, runtime: Runtime[None]) -> StateUpdate:
-        """Run the node on a state; LangGraph hands in the runtime."""
-        ...
+    Never after an event was emitted: what was said would be said twice. All attempts share the
+    node's time limit.
 
+    Attributes:
+        attempts: How often at most, the first included.
+        wait: Seconds before the second attempt; doubled for each further one, and varied by up
+            to a half so that many turns do not return at once.
+        longest: Seconds that a wait lasts at most.
+    """
 
-def _nothing(_state: TurnState, _emit: Emit, _emitted: Sequence[Event]) -> StateUpdate:
-    return {}
+    attempts: int = 2
+    wait: float = 0.05
+    longest: float = 1.0
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the support graph, before it is wrapped.
+    """One step of a graph: a body, and what to do when it fails, hangs or is stopped.
 
     Attributes:
         name: Name in the graph, in spans, timings and faults.
-        body: What it does: reads the state, may emit events, returns an update.
-        timeout: Seconds after which its body is cancelled and ``degrade`` takes over.
-        degrade: What to go on with when the body fails; is given the events that the body had
-            already emitted, so that nothing delivered is lost.
+        body: What it does. A coroutine function; or a plain function, which is run on ``pool``
+            if it blocks, and in the event loop if it has neither pool nor time limit.
+        timeout: Seconds after which the body is cancelled; ``None`` for no limit.
+        degrade: What to go on with when the body fails: an update, or a plain function that
+            makes one, declared as a body is.
+        retry: When to try again.
+        pool: Where a plain function runs. One that hangs keeps its place in the pool.
+        always: Run even in a turn that was stopped, as what closes a turn must.
+        after_delivery: Wait until the person has received what was said, at most this many
+            seconds, before starting; ``None`` for not waiting.
     """
 
     name: str
-    body: Body
-    timeout: float
-    degrade: Degrade = _nothing
+    body: Callable[..., Any]
+    timeout: float | None = 10.0
+    degrade: Callable[..., Any] | Mapping[str, Any] | None = None
+    retry: Retry = Retry()
+    pool: BlockingPool | None = None
+    always: bool = False
+    after_delivery: float | None = None
 
-    def wrapped(self) -> GraphNode:
-        """The function that LangGraph runs."""
+    @cached_property
+    def signature(self) -> Signature:
+        """What the body reads and writes.
 
-        async def run(state: TurnState, *, runtime: Runtime[None]) -> StateUpdate:
-            emitted: list[Event] = []
+        Raises:
+            BuildError: If its annotations do not say.
+        """
+        return signature_of(self.body)
 
-            def emit(event: Event) -> None:
-                emitted.append(event)
-                runtime.stream_writer(event)
+    @cached_property
+    def degraded(self) -> Signature:
+        """What ``degrade`` reads and writes; nothing if there is none.
 
-            started = time.perf_counter()
-            update = await self._guarded(state, emit, emitted)
-            elapsed = (time.perf_counter() - started) * 1000
-            return {**update, "timings_ms": {self.name: round(elapsed, 3)}}
+        Raises:
+            BuildError: If its annotations do not say.
+        """
+        if callable(self.degrade):
+            return signature_of(self.degrade)
+        writes = {key: type(value) for key, value in (self.degrade or {}).items()}
+        return Signature(reads={}, writes=writes, sure=frozenset(writes))
 
-        run.__name__ = self.name
-        return run
+    @property
+    def reads(self) -> Mapping[str, Any]:
+        """State key to the type that is expected of it, body and ``degrade`` together."""
+        return {**self.degraded.reads, **self.signature.reads}
 
-    async def _guarded(self, state: TurnState, emit: Emit, emitted: list[Event]) -> StateUpdate:
-        limit = asyncio.timeout(self.timeout)
-        with span(f"node {self.name}", {"affectgraph.node": self.name}) as opened:
-            try:
-                async with limit:
-                    return await self.body(state, emit)
-            except InputError:
-                raise
-            except Exception as error:  # noqa: BLE001 - no part may take the whole turn with it
-                left_out = self._left_out(error, late=limit.expired())
-            opened.set_attribute("affectgraph.left_out", left_out.reason)
-            log.warning("left out: node %s (%s: %s)", self.name, left_out.reason, left_out.detail)
-            emit(Omitted(left_out=left_out))
-            update = self.degrade(state, emit, emitted)
-            return {**update, "left_out": (left_out,)}
+    @property
+    def writes(self) -> Mapping[str, Any]:
+        """State key to the type that is promised of it."""
+        return {**self.degraded.writes, **self.signature.writes}
 
-    def _left_out(self, error: Exception, *, late: bool) -> LeftOut:
-        if late:
-            return LeftOut(
-                node=self.name, reason="timeout", detail=f"not done after {self.timeout:g} s"
-            )
-        # Only our own messages are known to be free of user content.
-        detail = str(error) if isinstance(error, AffectGraphError) else type(error).__name__
-        return LeftOut(node=self.name, reason="failed", detail=detail)
+    @property
+    def optional(self) -> frozenset[str]:
+        """Reads that may be absent."""
+        strict = {
+            key
+            for signature in (self.signature, self.degraded)
+            for key in signature.reads
+            if key not in signature.optional
+        }
+        return frozenset(self.reads) - strict
+
+    @property
+    def sure(self) -> frozenset[str]:
+        """Keys that are written whatever happens to the body."""
+        return self.signature.sure & self.degraded.sure

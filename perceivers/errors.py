@@ -7,7 +7,13 @@ graph exists, ``BuildError`` while one is put together, ``InputError`` when a tu
 
 
 class AffectGraphError(Exception):
-    """Root of everything that affectgraph raises on purpose."""
+    """Root of everything that affectgraph raises on purpose.
+
+    Attributes:
+        permanent: Whether trying again is pointless.
+    """
+
+    permanent: bool = True
 
 
 class SetupError(AffectGraphError):
@@ -62,12 +68,14 @@ class NodeError(AffectGraphError):
     Args:
         node: Name of the node.
         fault: What happened, without any user content.
+        permanent: Whether trying again is pointless.
     """
 
-    def __init__(self, node: str, fault: str) -> None:
+    def __init__(self, node: str, fault: str, *, permanent: bool = True) -> None:
         super().__init__(f"node {node!r}: {fault}")
         self.node = node
         self.fault = fault
+        self.permanent = permanent
 
 
 class BackendError(AffectGraphError):
@@ -83,3 +91,14 @@ class BackendError(AffectGraphError):
         super().__init__(f"backend {backend!r}: {fault}")
         self.backend = backend
         self.permanent = permanent
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether trying again is pointless.
+
+    Errors of ours say so themselves. Of others, only those of the machine and the network
+    (``OSError``, which timeouts belong to) may pass; a wrong type or value stays wrong.
+    """
+    if isinstance(error, AffectGraphError):
+        return error.permanent
+    return not isinstance(error, OSError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Self
 
@@ -42,6 +43,7 @@ class Turn(BaseModel):
         audio: A voice note of the person.
         consent: What the person agreed to.
         at: When the turn was captured (time zone aware; now by default).
+        id: Names the turn; made up by default.
 
     Raises:
         ValueError: (as pydantic's ``ValidationError``) if the turn says nothing or is too long.
@@ -56,6 +58,7 @@ class Turn(BaseModel):
     audio: AudioFile | None = None
     consent: Consent = Consent()
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex, min_length=1, max_length=128)
 
     @field_validator("text")
     @classmethod

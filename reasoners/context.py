@@ -17,6 +17,8 @@ class Exchange(BaseModel):
         replied: What was delivered to them (not merely generated).
         plan: What had been decided, the agent's own labels.
         risk_level: Risk at that turn, 0 to 6.
+        turn: Id of the turn; empty where it is not known.
+        interrupted: Whether the reply was cut short by the person.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +27,8 @@ class Exchange(BaseModel):
     replied: str
     plan: Plan = Plan()
     risk_level: int = Field(default=0, ge=0, le=6)
+    turn: str = ""
+    interrupted: bool = False
 
 
 class ReasoningContext(BaseModel):
