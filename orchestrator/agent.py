@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import time
-from collections.abc import AsyncGenerator, Callable
+import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, Self
-from weakref import WeakValueDictionary
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Command
 
-from affectgraph.orchestrator.events import Done, Event
+from affectgraph.orchestrator.closing import TIME_IS_UP
+from affectgraph.orchestrator.control import TurnControl
+from affectgraph.orchestrator.events import Done, Event, Failed, HandedOff
 from affectgraph.orchestrator.graph import SupportGraph, support_graph
+from affectgraph.orchestrator.handoff import HandOffPacket, HumanAnswer
+from affectgraph.orchestrator.housekeeping import Housekeeping, Retention
 from affectgraph.orchestrator.parts import Parts
+from affectgraph.orchestrator.recovery import Recovery
 from affectgraph.orchestrator.reply import Reply
-from affectgraph.orchestrator.state import TurnState
-from affectgraph.perceivers.blocking import BlockingPool
-from affectgraph.perceivers.errors import AffectGraphError
-from affectgraph.perceivers.tracing import span
+from affectgraph.orchestrator.running import App, Given, GraphRun, Outcome, taking
+from affectgraph.orchestrator.sessions import OnBusy, Session, Sessions
+from affectgraph.orchestrator.threads import MemoryThreads, OpenTurn, ThreadStore, thread_key
+from affectgraph.orchestrator.timeline import Timeline
+from affectgraph.orchestrator.warming import Warming
+from affectgraph.perceivers.errors import AffectGraphError, InputError, NodeError
 from affectgraph.perceivers.turn import Turn
-
-log = logging.getLogger(__name__)
-
-CLOSING_SECONDS: Final = 10.0
-"""How long closing waits for models that are still loading."""
-
-# State types that a checkpoint may hold; any other type in one comes back as plain data.
-_CHECKPOINTED = (
-    ("affectgraph.memory.record", "MemoryRecord"),
-    ("affectgraph.memory.record", "Recollection"),
-    ("affectgraph.orchestrator.state", "Answer"),
-    ("affectgraph.orchestrator.state", "LeftOut"),
-    ("affectgraph.perceivers.affect", "Affect"),
-    ("affectgraph.perceivers.affect", "Reading"),
-    ("affectgraph.policies.verdict", "RiskAssessment"),
-    ("affectgraph.reasoners.context", "Exchange"),
-    ("affectgraph.reasoners.plan", "Plan"),
-)
 
 
 class Agent:
@@ -49,21 +36,47 @@ class Agent:
 
     Args:
         parts: Perceivers, fusion, memory, reasoner, policies and time limits.
-        checkpointer: Keeps each thread's history; in this process's memory by default.
+        threads: Keeps each thread's history; in this process's memory by default.
+        on_busy: What becomes of a message that comes while a turn of its thread runs: taken
+            afterwards (``enqueue``), in the running turn's place (``interrupt``), or refused with
+            ``BusyError`` (``reject``).
+        retention: How much of each thread stays in ``threads``.
 
     Attributes:
         graph: The uncompiled ``StateGraph``: extend it, embed it, compile it yourself.
-        app: The compiled graph that this agent runs.
+        timeline: Past states of threads: look back, rewind, fork.
     """
 
     def __init__(
-        self, parts: Parts, *, checkpointer: BaseCheckpointSaver[str] | None = None
+        self,
+        parts: Parts,
+        *,
+        threads: ThreadStore | None = None,
+        on_busy: OnBusy = "enqueue",
+        retention: Retention | None = None,
     ) -> None:
         self._parts = parts
         self.graph: SupportGraph = support_graph(parts)
-        self.app = self.graph.compile(checkpointer=checkpointer or in_memory_checkpointer())
-        self._warming: asyncio.Task[list[Exception]] | None = None
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._app: App = self.graph.compile()
+        self._store = threads or MemoryThreads()
+        self.timeline = Timeline(self._app, self._store)
+        self._sessions = Sessions(on_busy)
+        self._keeping = Housekeeping(self._store, retention or Retention())
+        self._recovery = Recovery(self._app, self._store)
+        self._warming = Warming(parts)
+        self._opening: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_spec(cls, path: str | os.PathLike[str]) -> Self:
+        """The agent that a YAML file describes (docs/spec.md).
+
+        Raises:
+            BuildError: With every fault of the file, by line.
+        """
+        from affectgraph.orchestrator.spec import load_spec
+
+        built = load_spec(Path(path)).build()
+        return cls(built.parts, threads=built.threads, on_busy=built.on_busy)
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,16 +84,37 @@ class Agent:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    async def open(self) -> None:
+        """Open the store of the threads. The first turn does this by itself.
+
+        Raises:
+            SetupError: If the store cannot be opened.
+        """
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        try:
+            await asyncio.shield(self._opening)
+        except AffectGraphError:
+            # What was wrong may be put right: try again with the next turn.
+            self._opening = None
+            raise
+
+    async def _open(self) -> None:
+        await self._store.open()
+        self._app.checkpointer = self._store.saver
+        await self._recovery.begin()
+        await self._keeping.begin()
+
     async def close(self) -> None:
         """Close what the parts hold open; the agent takes no turns afterwards."""
-        if self._warming is not None:
-            # A process that ends while a thread still imports torch ends noisily.
-            await asyncio.wait([self._warming], timeout=CLOSING_SECONDS)
-            self._warming.cancel()
-            await asyncio.wait([self._warming])
+        await self._warming.end()
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+            await self._keeping.end()
         await self._parts.reasoner.close()
         if self._parts.memory is not None:
             await self._parts.memory.close()
+        await self._store.close()
 
     async def warm_up(self) -> None:
         """Load all models side by side.
@@ -92,43 +126,9 @@ class Agent:
             AffectGraphError: If a part says what the machine lacks. A part that fails in any
                 other way is left to fail, and to be left out, in the turn.
         """
-        for failure in await self._warmed():
+        for failure in await self._warming.begin():
             if isinstance(failure, AffectGraphError):
                 raise failure
-
-    def _warmed(self) -> asyncio.Task[list[Exception]]:
-        """The one task that warms the parts up; begun at the first call."""
-        if self._warming is None:
-            self._warming = asyncio.create_task(self._warm_parts())
-        return self._warming
-
-    async def _warm_parts(self) -> list[Exception]:
-        parts = self._parts
-        # The reasoner first: it loads longest.
-        reasoner = asyncio.ensure_future(parts.reasoner.warm_up())
-        perceivers = [asyncio.ensure_future(p.warm_up()) for p in parts.perceivers]
-
-        async def in_time_for_recall() -> None:
-            # Imports cannot run side by side: those of the memory would hold up the reasoner's.
-            await asyncio.gather(*perceivers, return_exceptions=True)
-            await BlockingPool(size=1).run(parts.safety.triage.warm_up)
-            if parts.memory is not None:
-                await parts.memory.warm_up()
-
-        # Imports and models make many objects and no garbage: looking for some costs a tenth.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            results = await asyncio.gather(
-                reasoner, *perceivers, in_time_for_recall(), return_exceptions=True
-            )
-        finally:
-            if collecting:
-                gc.enable()
-        failures = [result for result in results if isinstance(result, Exception)]
-        for failure in failures:
-            log.warning("a part did not warm up: %s", type(failure).__name__)
-        return failures
 
     async def respond(self, turn: Turn) -> Reply:
         """Take one turn and wait for the whole reply, memory included.
@@ -136,65 +136,172 @@ class Agent:
         Raises:
             InputError: If the turn cannot be taken; the thread stays as it was.
         """
-        async with aclosing(self.stream(turn)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    return event.reply
-        raise AssertionError("a stream ends with Done or raises")
+        return await _reply_of(self.stream(turn))
 
     async def stream(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        """Take one turn and see it happen; the last event is ``Done``.
+        """Take one turn and see it happen: numbered events, ``Done`` or ``Failed`` the last.
 
-        Turns of one thread run one after the other. Closing the iterator stops the turn.
+        Closing the iterator, or cancelling the task that reads it, stops the turn at once: the
+        model too. The thread keeps what was received of the reply and can be used further.
 
         Raises:
-            InputError: If the turn cannot be taken; the thread stays as it was.
+            InputError: If the turn cannot be taken, after ``Failed``; the thread stays as it was.
+                ``BusyError`` is one.
         """
-        self._warmed()
-        # The turn runs in a task of its own, so that its spans nest in one context however the
-        # caller consumes the events; the task never outlives this generator.
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._take(turn, queue.put_nowait))
-        task.add_done_callback(lambda _: queue.put_nowait(None))
+        self._warming.begin()
+        numbers = count(1)
         try:
-            while (event := await queue.get()) is not None:
-                yield event
-            task.result()
+            await self.open()
+            key = thread_key(turn.user, turn.thread)
+            async with self._sessions.turn(key, turn.thread) as (session, control):
+                await self._recovery.settle(key)
+                async with aclosing(self._turn(key, turn, session, control)) as events:
+                    async for event in events:
+                        yield _numbered(event, numbers)
+        except AffectGraphError as error:
+            failed = Failed(error=type(error).__name__, detail=str(error))
+            yield _numbered(failed, numbers)
+            raise
+
+    async def answer(self, user: str, thread: str, answer: HumanAnswer) -> Reply | None:
+        """Answer a turn that was handed off to a person.
+
+        Returns:
+            ``None`` if somebody is reading the turn's stream, which goes on with the answer; else
+            the finished turn's reply, for the caller to bring to the person.
+
+        Raises:
+            InputError: If no turn of the thread waits for an answer.
+        """
+        await self.open()
+        key = thread_key(user, thread)
+        waiting = self._sessions.of(key).answer
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+            return None
+        async with self._sessions.turn(key, thread) as (_, control):
+            lost = await self._recovery.waiting_for_person(key)
+            if lost is None:
+                raise InputError(f"no turn of thread {thread!r} waits for an answer")
+            control.resume_from(lost.delivered)
+            run = GraphRun(self._app, self._store, key, lost.id, control)
+            command: Command[Any] = Command(resume=answer.model_dump(mode="json"))
+            return await _reply_of(self._run(run, command))
+
+    async def resume(self, user: str, thread: str) -> AsyncGenerator[Event, None]:
+        """Take up a turn that was lost with the process that ran it.
+
+        A turn of which nothing was delivered is taken again from its beginning, media and all. One
+        of which something was delivered is closed with that: nothing is said twice. Without a lost
+        turn there are no events. The next turn of a thread does the latter by itself.
+        """
+        await self.open()
+        key = thread_key(user, thread)
+        numbers = count(1)
+        async with self._sessions.turn(key, thread) as (session, control):
+            turn = await self._recovery.again(key)
+            if turn is not None:
+                async with aclosing(self._turn(key, turn, session, control)) as events:
+                    async for event in events:
+                        yield _numbered(event, numbers)
+                return
+            for state in await self._recovery.settle(key):
+                yield _numbered(Done(reply=Reply.of(state)), numbers)
+
+    async def lost(self, user: str) -> tuple[str, ...]:
+        """Threads of a user with a turn that was lost with its process; see :meth:`resume`."""
+        await self.open()
+        return await self._recovery.lost(user)
+
+    async def forget(self, user: str) -> None:
+        """Erase all that is kept of a person: every thread, and the memory."""
+        await self.open()
+        for key in await self._store.threads(user):
+            async with self._sessions.of(key).lock:
+                await self._store.delete(key)
+        if self._parts.memory is not None:
+            await self._parts.memory.erase(user)
+
+    async def _turn(
+        self, key: str, turn: Turn, session: Session, control: TurnControl
+    ) -> AsyncGenerator[Event, None]:
+        """A turn under its lock: journalled, run, and carried over a wait for a person."""
+        payload = turn.model_dump_json()
+        entry = OpenTurn(id=turn.id, thread=key, payload=payload, begun_at=datetime.now(UTC))
+        await self._store.begin(entry)
+        run = GraphRun(self._app, self._store, key, turn.id, control)
+        given: Given = taking(turn)
+        packet: HandOffPacket | None = None
+        try:
+            while True:
+                packet = None
+                async with aclosing(self._run(run, given)) as events:
+                    async for event in events:
+                        if isinstance(event, HandedOff):
+                            packet = event.packet
+                            # Before anybody hears of it: the answer may come at once.
+                            session.answer = asyncio.get_running_loop().create_future()
+                        yield event
+                if packet is None or session.answer is None:
+                    return
+                given = Command(resume=await _answered(session.answer, packet))
+                session.answer = None
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            session.answer = None
 
-    async def _take(self, turn: Turn, emit: Callable[[Event], None]) -> None:
-        # Namespaced by user, so that no one can name another person's thread.
-        thread = f"{len(turn.user)}:{turn.user}:{turn.thread}"
-        lock = self._locks.setdefault(thread, asyncio.Lock())
-        async with lock:
-            started = time.perf_counter()
-            state: TurnState = {}
-            with span("invoke_agent affectgraph", _AGENT_SPAN):
-                async for part in self.app.astream(
-                    {"turn": turn},
-                    {"configurable": {"thread_id": thread}, "recursion_limit": 25},
-                    stream_mode=["custom", "values"],
-                    durability="exit",
-                    version="v2",
-                ):
-                    if part["type"] == "custom":
-                        emit(part["data"])
-                    elif part["type"] == "values":
-                        state = part["data"]
-            elapsed = round((time.perf_counter() - started) * 1000, 3)
-            reply = Reply.of(state)
-            timings = {**reply.timings_ms, "turn": elapsed}
-            emit(Done(reply=reply.model_copy(update={"timings_ms": timings})))
-
-
-_AGENT_SPAN: dict[str, str | int | float | bool] = {
-    "gen_ai.operation.name": "invoke_agent",
-    "gen_ai.agent.name": "affectgraph",
-}
+    async def _run(self, run: GraphRun, given: Given) -> AsyncGenerator[Event, None]:
+        """One run of the graph, with what its end means for the journal and for the caller."""
+        outcome = Outcome()
+        kept = False
+        try:
+            async with aclosing(run.events(given, outcome)) as events:
+                async for event in events:
+                    yield event
+            kept = True
+        except InputError:
+            # Refused before anything was said: nothing of it is to be taken up again.
+            await self._store.end(run.turn_id)
+            raise
+        finally:
+            waits = outcome.packet is not None
+            if outcome.cut_off or waits or not outcome.state:
+                self._recovery.note(run.key)
+            elif kept or run.control.stopped:
+                await self._store.end(run.turn_id)
+                self._keeping.after_turn(run.key)
+        if outcome.packet is not None:
+            yield HandedOff(packet=HandOffPacket.model_validate(outcome.packet))
+        else:
+            yield Done(reply=_finished(outcome))
 
 
-def in_memory_checkpointer() -> InMemorySaver:
-    """A checkpointer that knows affectgraph's types and no others."""
-    return InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=_CHECKPOINTED))
+def _finished(outcome: Outcome) -> Reply:
+    reply = Reply.of(outcome.state)
+    timings = {**reply.timings_ms, "turn": round(outcome.seconds * 1000, 3)}
+    return reply.model_copy(update={"timings_ms": timings})
+
+
+async def _answered(
+    waiting: asyncio.Future[HumanAnswer | None], packet: HandOffPacket
+) -> dict[str, Any] | str:
+    """What the turn is resumed with: an answer, a release, or that the time is up."""
+    seconds = (packet.answer_by - datetime.now(UTC)).total_seconds()
+    try:
+        async with asyncio.timeout(seconds):
+            answer = await waiting
+    except TimeoutError:
+        return TIME_IS_UP
+    released = HumanAnswer(action="release", author="agent")
+    return (answer or released).model_dump(mode="json")
+
+
+async def _reply_of(stream: AsyncGenerator[Event, None]) -> Reply:
+    async with aclosing(stream) as events:
+        async for event in events:
+            if isinstance(event, Done):
+                return event.reply
+    raise NodeError("agent", "the turn ended without a reply")
+
+
+def _numbered(event: Event, numbers: count[int]) -> Event:
+    return event.model_copy(update={"seq": next(numbers)})

@@ -1,35 +1,24 @@
-"""Nodes from the affect to the memory: triage, recall, escalate, decide, respond, remember."""
+"""Nodes that answer: the crisis responder, the stages of the reasoner, or all of them in one."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final, NotRequired
 
-from affectgraph.memory.record import Cue, MemoryRecord, record_id
-from affectgraph.orchestrator.events import (
-    Assessed,
-    Decided,
-    Event,
-    Recalled,
-    Remembered,
-    Replaced,
-    Token,
-)
-from affectgraph.orchestrator.node import Degrade, Emit, Node
+from typing_extensions import TypedDict
+
+from affectgraph.memory.record import Recollection
+from affectgraph.orchestrator.events import Decided, Held, Replaced, Token
+from affectgraph.orchestrator.node import Emit, Node
 from affectgraph.orchestrator.parts import Parts
-from affectgraph.orchestrator.perceiving import words_of
-from affectgraph.orchestrator.state import Answer, StateUpdate, TurnState
-from affectgraph.perceivers.blocking import BlockingPool
+from affectgraph.orchestrator.state import Answer
+from affectgraph.perceivers.affect import Affect
 from affectgraph.perceivers.errors import NodeError
 from affectgraph.policies.gate import Ended, Released, SentenceGate
-from affectgraph.policies.triage import accumulate
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange, ReasoningContext
 from affectgraph.reasoners.contracts import JointReasoner, LabelStage, ResponseStage
 from affectgraph.reasoners.plan import Decision, Plan
-
-CRISIS_LEVEL: Final = 3
-"""From this level on the crisis responder answers (the design's ladder: active ideation)."""
 
 AUGMENT_LEVEL: Final = 2
 """At this level resources stand beside the reasoner's reply."""
@@ -54,109 +43,110 @@ WITHHELD: Final = (
 """Said in place of the model's words when an output policy stops them."""
 
 
-def triage_node(parts: Parts) -> Node:
-    """Assess the risk in the words, whatever else of the turn has failed."""
-    pool = BlockingPool(size=4)
+class Planned(TypedDict):
+    """The plan so far."""
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        # Not state["utterance"]: triage must not rest on another node's having run.
-        words = words_of(state["turn"], state["readings"])
-        # Quick for a message, but not for the longest that is taken: off the loop.
-        risk = await pool.run(lambda: parts.safety.triage.assess(words))
-        emit(Assessed(risk=risk))
-        return {"risk": risk}
-
-    def degrade(_state: TurnState, emit: Emit, _emitted: Sequence[Event]) -> StateUpdate:
-        # Level 2: an unknown risk is answered with resources beside the reply, not with silence.
-        risk = RiskAssessment(level=2, degraded=True)
-        emit(Assessed(risk=risk))
-        return {"risk": risk}
-
-    return Node("triage", body, parts.limits.triage, degrade)
+    plan: Plan
 
 
-def recall_node(parts: Parts) -> Node:
-    """Find memories that matter now; only with consent, only this person's."""
+class Answered(TypedDict):
+    """What was said, and which resources it named."""
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        turn, words = state["turn"], state["utterance"]
-        permitted = parts.allows(turn.consent, "memory")
-        if parts.memory is None or not permitted or not words:
-            return {"recalled": ()}
-        cue = Cue(user=turn.user, text=words, affect=state["affect"])
-        recalled = tuple(await parts.memory.recall(cue))
-        emit(Recalled(recollections=recalled))
-        return {"recalled": recalled}
-
-    return Node("recall", body, parts.limits.recall)
+    answer: Answer
+    shown_resources: NotRequired[tuple[str, ...]]
 
 
-def escalate_node(parts: Parts) -> Node:
-    """Carry the thread's risk level on; :func:`path_of` then chooses who answers."""
-
-    async def body(state: TurnState, _emit: Emit) -> StateUpdate:
-        level = accumulate(state["risk_level"], state["risk"])
-        return {"risk_level": level}
-
-    def degrade(state: TurnState, _emit: Emit, _emitted: Sequence[Event]) -> StateUpdate:
-        return {"risk_level": max(state["risk_level"], state["risk"].level)}
-
-    return Node("escalate", body, parts.limits.triage, degrade)
-
-
-def path_of(state: TurnState) -> str:
-    """Who answers this turn: ``crisis`` or ``reason``."""
-    return "crisis" if state["risk"].level >= CRISIS_LEVEL else "reason"
+class PlannedAnswer(Planned, Answered):
+    """Both, of one generation."""
 
 
 def crisis_node(parts: Parts) -> Node:
     """Answer with written words and local resources; no language model is asked."""
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        shown = state["shown_resources"]
-        reply = parts.safety.crisis.respond(state["risk"], shown=shown)
+    async def crisis(
+        risk: RiskAssessment, shown_resources: tuple[str, ...], *, emit: Emit
+    ) -> Answered:
+        reply = parts.safety.crisis.respond(risk, shown=shown_resources)
         emit(Token(text=reply.text))
         named = tuple(resource.id for resource in reply.resources)
         return {
             "answer": Answer(delivered=reply.text, source="crisis", resources=named),
-            "shown_resources": (*shown, *named),
+            "shown_resources": (*shown_resources, *named),
         }
 
-    def degrade(_state: TurnState, emit: Emit, _emitted: Sequence[Event]) -> StateUpdate:
+    def degrade(*, emit: Emit, stopped: bool) -> Answered:
+        if stopped:
+            return {"answer": Answer(delivered="", source="crisis")}
         emit(Token(text=CRISIS_FALLBACK))
         return {"answer": Answer(delivered=CRISIS_FALLBACK, source="crisis")}
 
-    return Node("crisis", body, parts.limits.triage, degrade)
+    return Node("crisis", crisis, parts.limits.triage, degrade)
 
 
 def decide_node(stage: LabelStage, parts: Parts) -> Node:
     """One label stage; where it fails, the plan goes on without its label."""
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        decision = await stage.decide(_context(state))
+    async def decide(
+        utterance: str,
+        affect: Affect | None,
+        recalled: tuple[Recollection, ...],
+        history: tuple[Exchange, ...],
+        plan: Plan,
+        *,
+        emit: Emit,
+    ) -> Planned:
+        context = _context(utterance, affect, recalled, history, plan)
+        decision = await stage.decide(context)
         emit(Decided(decision=decision))
-        return {"plan": state["plan"].deciding(decision)}
+        return {"plan": plan.deciding(decision)}
 
-    return Node(stage.stage, body, parts.limits.decide)
+    def degrade(plan: Plan) -> Planned:
+        return {"plan": plan}
+
+    return Node(stage.stage, decide, parts.limits.decide, degrade)
 
 
 def respond_node(stage: ResponseStage, parts: Parts) -> Node:
     """The response stage of the staged form, behind the hold-back gate."""
+    fall_back = _spoken_so_far(parts)
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        return await _speak(parts, state, stage.respond(_context(state)), emit)
+    async def respond(
+        utterance: str,
+        affect: Affect | None,
+        recalled: tuple[Recollection, ...],
+        history: tuple[Exchange, ...],
+        plan: Plan,
+        risk: RiskAssessment,
+        shown_resources: tuple[str, ...],
+        *,
+        emit: Emit,
+    ) -> Answered:
+        context = _context(utterance, affect, recalled, history, plan)
+        answer = await _speak(parts, utterance, stage.respond(context), emit)
+        return _with_resources(parts, risk, shown_resources, history, answer, emit)
 
-    return Node("response", body, parts.limits.respond, _spoken_so_far(parts))
+    return Node("response", respond, parts.limits.respond, fall_back)
 
 
 def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
     """The whole joint generation: labels first, then the response behind the gate."""
+    fall_back = _spoken_so_far(parts)
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
+    async def reason(
+        utterance: str,
+        affect: Affect | None,
+        recalled: tuple[Recollection, ...],
+        history: tuple[Exchange, ...],
+        risk: RiskAssessment,
+        shown_resources: tuple[str, ...],
+        *,
+        emit: Emit,
+    ) -> PlannedAnswer:
+        context = _context(utterance, affect, recalled, history, Plan())
         decisions: list[Decision] = []
 
         async def pieces() -> AsyncIterator[str]:
-            source = reasoner.reason(_context(state))
+            source = reasoner.reason(context)
             try:
                 async for item in source:
                     if isinstance(item, Decision):
@@ -167,64 +157,37 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
             finally:
                 await _close(source)
 
-        update = await _speak(parts, state, pieces(), emit)
-        return {**update, "plan": _plan_of(decisions)}
+        answer = await _speak(parts, utterance, pieces(), emit)
+        answered = _with_resources(parts, risk, shown_resources, history, answer, emit)
+        return _planned(answered, decisions)
 
-    def degrade(state: TurnState, emit: Emit, emitted: Sequence[Event]) -> StateUpdate:
+    def degrade(
+        risk: RiskAssessment,
+        shown_resources: tuple[str, ...],
+        history: tuple[Exchange, ...],
+        *,
+        emit: Emit,
+        emitted: Sequence[Any],
+        stopped: bool,
+    ) -> PlannedAnswer:
         decisions = [event.decision for event in emitted if isinstance(event, Decided)]
-        update = _spoken_so_far(parts)(state, emit, emitted)
-        return {**update, "plan": _plan_of(decisions)}
-
-    return Node("reason", body, parts.limits.respond, degrade)
-
-
-def remember_node(parts: Parts) -> Node:
-    """After the reply: keep the exchange in the thread's history and, with consent, in memory."""
-
-    def exchange(state: TurnState) -> StateUpdate:
-        answer = state["answer"]
-        if answer is None:
-            raise NodeError("remember", "no node has answered")
-        said = Exchange(
-            said=state["utterance"],
-            replied=answer.delivered,
-            plan=state["plan"],
-            risk_level=state["risk"].level,
+        answered: Answered = fall_back(
+            risk, shown_resources, history, emit=emit, emitted=emitted, stopped=stopped
         )
-        return {"history": (*state["history"], said)[-parts.keep_exchanges :]}
+        return _planned(answered, decisions)
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        turn, answer = state["turn"], state["answer"]
-        update = exchange(state)
-        permitted = parts.allows(turn.consent, "memory")
-        if parts.memory is None or answer is None or not permitted or not state["utterance"]:
-            return update
-        strategy = state["plan"].strategy
-        record = MemoryRecord(
-            id=record_id(turn.user, turn.thread, state["utterance"], turn.at),
-            user=turn.user,
-            thread=turn.thread,
-            text=state["utterance"],
-            reply=answer.delivered,
-            affect=state["affect"],
-            strategy=strategy.label if strategy else None,
-            risk_level=state["risk"].level,
-            at=turn.at,
-        )
-        await parts.memory.remember(record)
-        emit(Remembered(record_id=record.id))
-        return {**update, "remembered": record.id}
-
-    return Node("remember", body, parts.limits.remember, lambda state, _e, _d: exchange(state))
+    return Node("reason", reason, parts.limits.respond, degrade)
 
 
-async def _speak(
-    parts: Parts, state: TurnState, pieces: AsyncIterator[str], emit: Emit
-) -> StateUpdate:
-    """Stream pieces through the gate to the caller; add resources where risk asks for them."""
+async def _speak(parts: Parts, utterance: str, pieces: AsyncIterator[str], emit: Emit) -> Answer:
+    """Stream pieces through the gate to the caller.
+
+    Raises:
+        NodeError: If nothing came of it that could be delivered.
+    """
     gate = SentenceGate(parts.safety.output, replacement=WITHHELD)
     generated, delivered = "", ""
-    async for event in gate.hold(pieces, state["utterance"]):
+    async for event in gate.hold(_told_when_held(pieces, emit), utterance):
         if isinstance(event, Released):
             emit(Token(text=event.text))
         elif isinstance(event, Ended):
@@ -233,32 +196,62 @@ async def _speak(
             emit(Replaced(text=event.text, reasons=event.verdict.reasons))
     if not delivered.strip():
         raise NodeError("response", "nothing that could be delivered was generated")
-    answer = Answer(delivered=delivered, generated=generated, source="reasoner")
-    return _with_resources(parts, state, answer, emit)
+    return Answer(delivered=delivered, generated=generated, source="reasoner")
 
 
-def _spoken_so_far(parts: Parts) -> Degrade:
+async def _told_when_held(pieces: AsyncIterator[str], emit: Emit) -> AsyncIterator[str]:
+    """Say once that words are being held back: from then on the gate lets out whole sentences."""
+    try:
+        first = await anext(pieces, None)
+        if first is None:
+            return
+        emit(Held())
+        yield first
+        async for piece in pieces:
+            yield piece
+    finally:
+        await _close(pieces)
+
+
+def _spoken_so_far(parts: Parts) -> Any:
     """Keep what was delivered before a failure; with nothing delivered, say so in plain words."""
 
-    def degrade(state: TurnState, emit: Emit, emitted: Sequence[Event]) -> StateUpdate:
-        delivered = "".join(e.text for e in emitted if isinstance(e, Token | Replaced))
-        if delivered.strip():
-            answer = Answer(delivered=delivered, source="reasoner")
+    def degrade(
+        risk: RiskAssessment,
+        shown_resources: tuple[str, ...],
+        history: tuple[Exchange, ...],
+        *,
+        emit: Emit,
+        emitted: Sequence[Any],
+        stopped: bool,
+    ) -> Answered:
+        said = "".join(e.text for e in emitted if isinstance(e, Token | Replaced))
+        if stopped:
+            # The person does not want to hear more now; resources come with the next reply.
+            return {"answer": Answer(delivered=said, source="reasoner", interrupted=True)}
+        if said.strip():
+            answer = Answer(delivered=said, source="reasoner")
         else:
             emit(Token(text=FALLBACK))
             answer = Answer(delivered=FALLBACK, source="fallback")
-        return _with_resources(parts, state, answer, emit)
+        return _with_resources(parts, risk, shown_resources, history, answer, emit)
 
     return degrade
 
 
-def _with_resources(parts: Parts, state: TurnState, answer: Answer, emit: Emit) -> StateUpdate:
+def _with_resources(
+    parts: Parts,
+    risk: RiskAssessment,
+    shown: tuple[str, ...],
+    history: tuple[Exchange, ...],
+    answer: Answer,
+    emit: Emit,
+) -> Answered:
     """Add resources where this turn's words ask for them, or those of the turn before did.
 
     Not in every later turn of the thread: words that repeat themselves are no longer read.
     """
-    risk, shown = state["risk"], state["shown_resources"]
-    before = state["history"][-1].risk_level if state["history"] else 0
+    before = history[-1].risk_level if history else 0
     if risk.level < AUGMENT_LEVEL <= before:
         risk = risk.model_copy(update={"level": AUGMENT_LEVEL})
     addition = parts.safety.crisis.augment(risk, shown=shown)
@@ -270,21 +263,23 @@ def _with_resources(parts: Parts, state: TurnState, answer: Answer, emit: Emit) 
     return {"answer": answer.model_copy(update=update), "shown_resources": (*shown, *named)}
 
 
-def _context(state: TurnState) -> ReasoningContext:
+def _context(
+    utterance: str,
+    affect: Affect | None,
+    recalled: tuple[Recollection, ...],
+    history: tuple[Exchange, ...],
+    plan: Plan,
+) -> ReasoningContext:
     return ReasoningContext(
-        utterance=state["utterance"],
-        affect=state["affect"],
-        recollections=state["recalled"],
-        history=state["history"],
-        plan=state["plan"],
+        utterance=utterance, affect=affect, recollections=recalled, history=history, plan=plan
     )
 
 
-def _plan_of(decisions: Sequence[Decision]) -> Plan:
+def _planned(answered: Answered, decisions: Sequence[Decision]) -> PlannedAnswer:
     plan = Plan()
     for decision in decisions:
         plan = plan.deciding(decision)
-    return plan
+    return {**answered, "plan": plan}
 
 
 async def _close(source: AsyncIterator[object]) -> None:

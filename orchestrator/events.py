@@ -1,4 +1,7 @@
-"""What a caller sees of a turn while it runs, in order."""
+"""What a caller sees of a turn while it runs, in order: one typed stream, numbered.
+
+The last event of a turn is ``Done`` or ``Failed``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from affectgraph.memory.record import Recollection
+from affectgraph.orchestrator.handoff import HandOffPacket
 from affectgraph.orchestrator.reply import Reply
 from affectgraph.orchestrator.state import LeftOut
 from affectgraph.perceivers.affect import Affect, Reading
@@ -15,7 +19,20 @@ from affectgraph.reasoners.plan import Decision
 
 
 class _Event(BaseModel):
+    """What all events have.
+
+    Attributes:
+        seq: Number in the turn's stream, from 1, without gaps; 0 before it was sent.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int = 0
+
+    @property
+    def spoken(self) -> str:
+        """What the event adds to the reply that the person receives."""
+        return ""
 
 
 class Noticed(_Event):
@@ -67,11 +84,22 @@ class Decided(_Event):
     decision: Decision
 
 
+class Held(_Event):
+    """Words were generated that nobody may see yet: the output policies have not passed them."""
+
+    kind: Literal["held"] = "held"
+
+
 class Token(_Event):
     """A released piece of the reply: the output policies have passed it."""
 
     kind: Literal["token"] = "token"
     text: str
+
+    @property
+    def spoken(self) -> str:
+        """What the event adds to the reply that the person receives."""
+        return self.text
 
 
 class Replaced(_Event):
@@ -81,12 +109,37 @@ class Replaced(_Event):
     text: str
     reasons: tuple[str, ...]
 
+    @property
+    def spoken(self) -> str:
+        """What the event adds to the reply that the person receives."""
+        return self.text
+
+
+class HandedOff(_Event):
+    """The turn waits for a person to answer in the agent's place."""
+
+    kind: Literal["handed-off"] = "handed-off"
+    packet: HandOffPacket
+
 
 class Remembered(_Event):
     """The exchange was written to memory."""
 
     kind: Literal["remembered"] = "remembered"
     record_id: str
+
+
+class Failed(_Event):
+    """The turn could not be taken; the thread is as it was. The error itself is raised next.
+
+    Attributes:
+        error: Class of the error.
+        detail: One line for a person, without user content.
+    """
+
+    kind: Literal["failed"] = "failed"
+    error: str
+    detail: str
 
 
 class Done(_Event):
@@ -104,8 +157,11 @@ Event = (
     | Assessed
     | Recalled
     | Decided
+    | Held
     | Token
     | Replaced
+    | HandedOff
     | Remembered
+    | Failed
     | Done
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from affectgraph.memory.contracts import Memory
+from affectgraph.orchestrator.handoff import HandOff
+from affectgraph.orchestrator.node import Node
 from affectgraph.perceivers.affect import Modality
 from affectgraph.perceivers.contracts import Fusion, Perceiver
 from affectgraph.perceivers.errors import BuildError
@@ -37,6 +40,8 @@ class Limits:
         decide: One label of the plan.
         respond: The whole response, or the whole joint generation.
         remember: Writing the memory.
+        deliver: How long the caller may take to receive what was said, before the turn counts as
+            stopped.
     """
 
     admit: float = 10.0
@@ -49,6 +54,7 @@ class Limits:
     decide: float = 20.0
     respond: float = 60.0
     remember: float = 10.0
+    deliver: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Parts:
         safety: The policies.
         limits: Time limits of the nodes.
         keep_exchanges: How many past exchanges stay with the thread.
+        hand_off: When a person answers instead; ``None`` for never.
+        nodes: Nodes that stand in the place of the graph's own, by name.
 
     Raises:
         BuildError: If two perceivers read the same modality.
@@ -97,6 +105,8 @@ class Parts:
     safety: Safety = field(default_factory=Safety)
     limits: Limits = field(default_factory=Limits)
     keep_exchanges: int = 20
+    hand_off: HandOff | None = None
+    nodes: Mapping[str, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         double = [m for m, n in Counter(p.modality for p in self.perceivers).items() if n > 1]

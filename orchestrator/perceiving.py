@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
+from typing_extensions import TypedDict
+
+from affectgraph.memory.record import Recollection
 from affectgraph.orchestrator.events import Fused, Noticed, Perceived
 from affectgraph.orchestrator.node import Emit, Node
 from affectgraph.orchestrator.parts import Parts
-from affectgraph.orchestrator.state import StateUpdate, TurnState
-from affectgraph.perceivers.affect import Abstention, Modality, Reading
+from affectgraph.orchestrator.state import Answer, TurnHead
+from affectgraph.perceivers.affect import Abstention, Affect, Modality, Reading
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.contracts import Perceiver, TextReader
 from affectgraph.perceivers.turn import Turn
 from affectgraph.policies.consent import Sense
 from affectgraph.policies.disclosure import AI_ANSWER, AI_NOTICE
 from affectgraph.policies.verdict import RiskAssessment
+from affectgraph.reasoners.context import Exchange
 from affectgraph.reasoners.plan import Plan
+
+
+class Admitted(TypedDict):
+    """Every key of a turn, begun anew, and what the thread keeps."""
+
+    head: TurnHead
+    notices: tuple[str, ...]
+    noticed_at: datetime | None
+    noticed_senses: tuple[Sense, ...]
+    readings: None
+    left_out: None
+    timings_ms: None
+    utterance: str
+    affect: Affect | None
+    risk: RiskAssessment
+    recalled: tuple[Recollection, ...]
+    plan: Plan
+    answer: Answer | None
+    remembered: str | None
+    history: tuple[Exchange, ...]
+    risk_level: int
+    shown_resources: tuple[str, ...]
+
+
+class Readings(TypedDict):
+    """What a perceiver says."""
+
+    readings: tuple[Reading, ...]
+
+
+class FusedAffect(TypedDict):
+    """What all of them say together."""
+
+    affect: Affect | None
+    utterance: str
 
 
 def words_of(turn: Turn, readings: Sequence[Reading]) -> str:
@@ -28,25 +69,29 @@ def admit_node(parts: Parts) -> Node:
     """Open and check the media, start the turn's keys anew, tell what must be told."""
     pool = BlockingPool(size=1)
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        turn = state["turn"]
-        if turn.images or turn.audio:
-            await pool.run(turn.check_media)
-        return _fresh(state, emit)
-
-    def _fresh(state: TurnState, emit: Emit) -> StateUpdate:
-        turn, senses = state["turn"], _senses(parts, state["turn"])
-        last, told = state.get("noticed_at"), state.get("noticed_senses", ())
+    def fresh(
+        turn: Turn,
+        history: tuple[Exchange, ...] = (),
+        risk_level: int = 0,
+        noticed_at: datetime | None = None,
+        noticed_senses: tuple[Sense, ...] = (),
+        shown_resources: tuple[str, ...] = (),
+        *,
+        emit: Emit,
+    ) -> Admitted:
+        senses = _senses(parts, turn)
         notices = parts.safety.disclosure.notices(
-            at=turn.at, last=last, utterance=turn.text, senses=senses, noticed=told
+            at=turn.at, last=noticed_at, utterance=turn.text, senses=senses, noticed=noticed_senses
         )
         for text in notices:
             emit(Noticed(text=text))
         said_ai = AI_NOTICE in notices or AI_ANSWER in notices
+        told = tuple(sorted({*noticed_senses, *senses}))
         return {
+            "head": TurnHead.of(turn),
             "notices": notices,
-            "noticed_at": turn.at if said_ai else last,
-            "noticed_senses": senses if said_ai else tuple(sorted({*told, *senses})),
+            "noticed_at": turn.at if said_ai else noticed_at,
+            "noticed_senses": senses if said_ai else told,
             "readings": None,
             "left_out": None,
             "timings_ms": None,
@@ -57,12 +102,28 @@ def admit_node(parts: Parts) -> Node:
             "plan": Plan(),
             "answer": None,
             "remembered": None,
-            "history": state.get("history", ()),
-            "risk_level": state.get("risk_level", 0),
-            "shown_resources": state.get("shown_resources", ()),
+            "history": history,
+            "risk_level": risk_level,
+            "shown_resources": shown_resources,
         }
 
-    return Node("admit", body, parts.limits.admit, lambda state, emit, _: _fresh(state, emit))
+    async def admit(
+        turn: Turn,
+        history: tuple[Exchange, ...] = (),
+        risk_level: int = 0,
+        noticed_at: datetime | None = None,
+        noticed_senses: tuple[Sense, ...] = (),
+        shown_resources: tuple[str, ...] = (),
+        *,
+        emit: Emit,
+    ) -> Admitted:
+        if turn.images or turn.audio:
+            await pool.run(turn.check_media)
+        return fresh(
+            turn, history, risk_level, noticed_at, noticed_senses, shown_resources, emit=emit
+        )
+
+    return Node("admit", admit, parts.limits.admit, fresh, always=True)
 
 
 def perceiver_node(perceiver: Perceiver, parts: Parts) -> Node:
@@ -70,18 +131,18 @@ def perceiver_node(perceiver: Perceiver, parts: Parts) -> Node:
     modality = perceiver.modality
     reader = next((p for p in parts.perceivers if isinstance(p, TextReader)), None)
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        turn = state["turn"]
+    async def perceive(turn: Turn, *, emit: Emit) -> Readings:
         refusal = _refusal(parts, turn, modality)
         reading = refusal or await perceiver.perceive(turn)
-        readings = [reading]
-        if reading.transcript and reader is not None and modality != "text":
-            readings.append(await reader.read(words_of(turn, (reading,)), turn.at))
-        for each in readings:
-            emit(Perceived(reading=each))
-        return {"readings": tuple(readings)}
+        # At once: what was heard must not be lost with a text reader that fails.
+        emit(Perceived(reading=reading))
+        if not reading.transcript or reader is None or modality == "text":
+            return {"readings": (reading,)}
+        told = await reader.read(words_of(turn, (reading,)), turn.at)
+        emit(Perceived(reading=told))
+        return {"readings": (reading, told)}
 
-    def degrade(_state: TurnState, emit: Emit, emitted: Sequence[object]) -> StateUpdate:
+    def degrade(*, emit: Emit, emitted: Sequence[Any]) -> Readings:
         got = [event.reading for event in emitted if isinstance(event, Perceived)]
         if not got:
             abstention = Abstention(reason="failed", detail="the perceiver failed or was late")
@@ -89,23 +150,22 @@ def perceiver_node(perceiver: Perceiver, parts: Parts) -> Node:
             emit(Perceived(reading=got[0]))
         return {"readings": tuple(got)}
 
-    return Node(modality, body, getattr(parts.limits, modality), degrade)
+    return Node(modality, perceive, getattr(parts.limits, modality), degrade)
 
 
 def fuse_node(parts: Parts) -> Node:
     """Gather what was said and make one affect of the readings."""
 
-    async def body(state: TurnState, emit: Emit) -> StateUpdate:
-        readings = state["readings"]
+    async def fuse(turn: Turn, readings: tuple[Reading, ...], *, emit: Emit) -> FusedAffect:
         affect = await parts.fusion.fuse(readings)
         emit(Fused(affect=affect))
-        return {"affect": affect, "utterance": words_of(state["turn"], readings)}
+        return {"affect": affect, "utterance": words_of(turn, readings)}
 
-    def degrade(state: TurnState, emit: Emit, _emitted: Sequence[object]) -> StateUpdate:
+    def degrade(turn: Turn, readings: tuple[Reading, ...], *, emit: Emit) -> FusedAffect:
         emit(Fused(affect=None))
-        return {"affect": None, "utterance": words_of(state["turn"], state["readings"])}
+        return {"affect": None, "utterance": words_of(turn, readings)}
 
-    return Node("fuse", body, parts.limits.fuse, degrade)
+    return Node("fuse", fuse, parts.limits.fuse, degrade, always=True)
 
 
 _MEDIA: dict[Modality, Sense] = {"face": "camera", "speech": "microphone"}

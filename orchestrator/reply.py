@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from affectgraph.memory.record import Recollection
-from affectgraph.orchestrator.state import LeftOut, TurnState
+from affectgraph.orchestrator.state import LeftOut, Source, TurnState
 from affectgraph.perceivers.affect import Affect, Reading
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.plan import Decision
@@ -18,7 +18,8 @@ class Reply(BaseModel):
 
     Attributes:
         text: What the person received.
-        source: Who spoke: the reasoner, the crisis responder, or a written fallback.
+        source: Who spoke last: the reasoner, the crisis responder, a person, or a fallback.
+        interrupted: Whether the turn was stopped before the person had received it all.
         notices: Disclosures that were shown first.
         readings: One reading a modality.
         affect: Fused perception; ``None`` if nothing was perceived.
@@ -35,7 +36,8 @@ class Reply(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
-    source: Literal["reasoner", "crisis", "fallback"]
+    source: Source
+    interrupted: bool = False
     notices: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     affect: Affect | None = None
@@ -56,6 +58,7 @@ class Reply(BaseModel):
         return cls(
             text=answer.delivered,
             source=answer.source,
+            interrupted=answer.interrupted,
             notices=state["notices"],
             readings=state["readings"],
             affect=state["affect"],

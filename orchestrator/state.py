@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from langgraph.channels.untracked_value import UntrackedValue
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from affectgraph.memory.record import Recollection
 from affectgraph.perceivers.affect import Affect, Reading, merge_readings
-from affectgraph.perceivers.turn import Turn
+from affectgraph.perceivers.turn import Consent, Turn
 from affectgraph.policies.consent import Sense
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange
@@ -30,8 +30,37 @@ class LeftOut(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     node: str
-    reason: Literal["failed", "timeout"]
+    reason: Literal["failed", "timeout", "stopped"]
     detail: str
+
+
+Source = Literal["reasoner", "crisis", "human", "fallback"]
+"""Who spoke: the reasoner, the crisis responder, a person, or a written fallback."""
+
+
+class TurnHead(BaseModel):
+    """What is kept of a turn beside its words: everything but the media.
+
+    Attributes:
+        id: The turn's id.
+        user: Who speaks.
+        thread: The conversation.
+        consent: What the person agreed to.
+        at: When the turn was captured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    user: str
+    thread: str
+    consent: Consent
+    at: AwareDatetime
+
+    @classmethod
+    def of(cls, turn: Turn) -> Self:
+        """The head of a turn."""
+        return cls(id=turn.id, user=turn.user, thread=turn.thread, consent=turn.consent, at=turn.at)
 
 
 class Answer(BaseModel):
@@ -39,17 +68,20 @@ class Answer(BaseModel):
 
     Attributes:
         delivered: What the person received.
-        generated: What the model produced; differs where a policy replaced or dropped something.
-        source: Who spoke: the reasoner, the crisis responder, or a written fallback.
+        generated: What the model produced; differs where a policy replaced or dropped something,
+            and where the turn was stopped.
+        source: Who spoke last.
         resources: Names of the crisis resources that were shown.
+        interrupted: Whether the turn was stopped before the person had received it all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     delivered: str
     generated: str = ""
-    source: Literal["reasoner", "crisis", "fallback"]
+    source: Source
     resources: tuple[str, ...] = ()
+    interrupted: bool = False
 
 
 # Keys with several writers in one superstep have reducers. `None` starts a new turn: the thread's
@@ -77,10 +109,12 @@ class TurnState(TypedDict, total=False):
 
     ``history``, ``risk_level``, ``noticed_at``, ``noticed_senses`` and ``shown_resources`` belong
     to the thread and outlive the turn. The rest is written anew in each turn. ``turn`` holds
-    handles of media and is never checkpointed.
+    handles of media and is never checkpointed;
+    ``head`` is the rest of it.
     """
 
     turn: Annotated[Turn, UntrackedValue]
+    head: TurnHead
     notices: tuple[str, ...]
     readings: Annotated[tuple[Reading, ...], _fold_readings]
     utterance: str
@@ -93,27 +127,6 @@ class TurnState(TypedDict, total=False):
     left_out: Annotated[tuple[LeftOut, ...], _fold_left_out]
     timings_ms: Annotated[dict[str, float], _fold_timings]
 
-    history: tuple[Exchange, ...]
-    risk_level: int
-    noticed_at: datetime | None
-    noticed_senses: tuple[Sense, ...]
-    shown_resources: tuple[str, ...]
-
-
-class StateUpdate(TypedDict, total=False):
-    """What a node may return: any of the keys of :class:`TurnState`, ``None`` to start anew."""
-
-    notices: tuple[str, ...]
-    readings: tuple[Reading, ...] | None
-    utterance: str
-    affect: Affect | None
-    risk: RiskAssessment
-    recalled: tuple[Recollection, ...]
-    plan: Plan
-    answer: Answer | None
-    remembered: str | None
-    left_out: tuple[LeftOut, ...] | None
-    timings_ms: dict[str, float] | None
     history: tuple[Exchange, ...]
     risk_level: int
     noticed_at: datetime | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.perceivers.affect import Reading
 from affectgraph.perceivers.errors import BuildError, MediaError
 from affectgraph.perceivers.media import AudioFile, ImageFile
-from affectgraph.policies.crisis import CrisisResponder
+from affectgraph.policies.crisis import CrisisReply, CrisisResponder
 from affectgraph.policies.triage import RiskTriage
 from affectgraph.policies.verdict import RiskAssessment
 
@@ -113,7 +114,7 @@ async def test_events_come_in_the_order_of_the_turn(photo: ImageFile, note: Audi
     firsts = sorted(set(kinds), key=kinds.index)
     assert firsts[:3] == ["noticed", "perceived", "fused"]
     assert set(firsts[3:5]) == {"assessed", "recalled"}
-    assert firsts[5:] == ["decided", "token", "remembered", "done"]
+    assert firsts[5:] == ["decided", "held", "token", "remembered", "done"]
 
 
 async def test_tokens_arrive_before_the_response_is_complete(
@@ -145,9 +146,11 @@ async def test_a_broken_perceiver_is_left_out_and_the_turn_goes_on(
     made = parts(**{sense: fault})  # type: ignore[arg-type]
     reply = await Agent(made).respond(turn(photo, note))
     assert reply.source == "reasoner"
-    (left_out,) = reply.left_out
-    assert left_out.node == sense
-    assert left_out.reason == ("failed" if fault == "fails" else "timeout")
+    # A text reader that fails takes the reading of the transcript with it, not what was heard.
+    assert {part.node for part in reply.left_out} == (
+        {"text", "speech"} if sense == "text" else {sense}
+    )
+    assert {part.reason for part in reply.left_out} == {"failed" if fault == "fails" else "timeout"}
     others = {r.modality for r in reply.readings if r.affect} - {sense}
     assert others == {"text", "face", "speech"} - {sense}
 
@@ -189,7 +192,7 @@ class BrokenTriage(RiskTriage):
 
 
 class BrokenResponder(CrisisResponder):
-    def respond(self, *_: object, **__: object) -> object:  # type: ignore[override]
+    def respond(self, assessment: RiskAssessment, shown: Collection[str] = ()) -> CrisisReply:
         raise RuntimeError
 
 

@@ -1,0 +1,138 @@
+"""One run of the compiled graph as a stream of events, with a journal of what was delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from affectgraph.orchestrator.control import TurnControl
+from affectgraph.orchestrator.events import Event
+from affectgraph.orchestrator.state import TurnState
+from affectgraph.orchestrator.threads import ThreadStore
+from affectgraph.perceivers.tracing import span
+from affectgraph.perceivers.turn import Turn
+
+App = CompiledStateGraph[TurnState, None, TurnState, TurnState]
+Given = TurnState | Command[Any]
+
+STOPPING_SECONDS: Final = 5.0
+"""How long a stopped turn may take to close itself before it is cut off."""
+
+RECURSION_LIMIT: Final = 25
+"""LangGraph's own limit is 10,007 steps."""
+
+_AGENT_SPAN: dict[str, str | int | float | bool] = {
+    "gen_ai.operation.name": "invoke_agent",
+    "gen_ai.agent.name": "affectgraph",
+}
+
+
+@dataclass
+class Outcome:
+    """Where a run came to.
+
+    Attributes:
+        state: The state at the end.
+        packet: What a person was asked, if the run waits for one.
+        seconds: Wall time of the run.
+        cut_off: Whether the run was torn down before it had closed itself.
+    """
+
+    state: TurnState = field(default_factory=TurnState)
+    packet: Any = None
+    seconds: float = 0.0
+    cut_off: bool = False
+
+
+@dataclass(frozen=True)
+class GraphRun:
+    """Runs the graph on one thread for one turn.
+
+    Attributes:
+        app: The compiled graph.
+        store: Keeps the journal.
+        key: Key of the thread.
+        turn_id: Id of the turn.
+        control: Stops the turn and counts what was delivered.
+    """
+
+    app: App
+    store: ThreadStore
+    key: str
+    turn_id: str
+    control: TurnControl
+
+    async def events(self, given: Given, outcome: Outcome) -> AsyncGenerator[Event, None]:
+        """Run and yield what happens; what is spoken is journalled first.
+
+        Closing the iterator, or cancelling its consumer, stops the turn: it closes itself and the
+        thread stays usable. ``outcome`` is filled when the run has ended, however it ended.
+        """
+        # A task of its own, so that spans nest in one context however the events are consumed. It
+        # never outlives this generator.
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self._run(given, outcome, queue.put_nowait))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                spoken = event.spoken
+                if spoken:
+                    if self.control.stopped:
+                        continue
+                    await self.store.delivered(self.turn_id, spoken)
+                    self.control.take(spoken)
+                yield event
+            task.result()
+        finally:
+            await self._end(task, outcome)
+
+    async def _run(self, given: Given, outcome: Outcome, put: Callable[[Event], None]) -> None:
+        started = time.perf_counter()
+        # Our nodes look for the control in the runtime context; the graph does not ask for one, so
+        # that it can be embedded and served without.
+        app: Any = self.app
+        with span("invoke_agent affectgraph", _AGENT_SPAN):
+            async for part in app.astream(
+                given,
+                thread_config(self.key),
+                context=self.control,
+                stream_mode=["custom", "values"],
+                durability="exit",
+                version="v2",
+            ):
+                if part["type"] == "custom":
+                    put(part["data"])
+                elif part["type"] == "values":
+                    outcome.state = part["data"]
+                    if part["interrupts"]:
+                        outcome.packet = part["interrupts"][0].value
+        outcome.seconds = time.perf_counter() - started
+
+    async def _end(self, task: asyncio.Task[None], outcome: Outcome) -> None:
+        """See the run to its end, whoever left it: by stopping it, then by cutting it off."""
+        if task.done():
+            return
+        self.control.stop()
+        try:
+            await asyncio.wait([task], timeout=STOPPING_SECONDS)
+        finally:
+            if not task.done():
+                outcome.cut_off = True
+                task.cancel()
+                await asyncio.wait([task])
+
+
+def taking(turn: Turn) -> TurnState:
+    """What starts a run for a turn."""
+    return {"turn": turn}
+
+
+def thread_config(key: str) -> Any:
+    """LangGraph's configuration for a thread."""
+    return {"configurable": {"thread_id": key}, "recursion_limit": RECURSION_LIMIT}
