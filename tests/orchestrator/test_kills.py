@@ -1,4 +1,4 @@
-"""A process that is killed in the midst of turns, a hundred times: nothing is lost or said twice."""
+"""A process that is killed in mid-turn, a hundred times: nothing is lost and nothing said twice."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import kill_nursery
 from affectgraph.orchestrator import SqliteThreads
+from tests.orchestrator import kill_nursery
 
 KILLS = 100
 THREADS = ("a", "b", "c")
