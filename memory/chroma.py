@@ -14,6 +14,7 @@ from affectgraph.memory.record import Cue, MemoryRecord, Recollection
 from affectgraph.memory.scope import UserScope
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.models import ModelUse, models_of
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -60,6 +61,11 @@ class ChromaMemory:
         self._pool = BlockingPool(1)
         self._client: Client | None = None
         self._collection: Collection | None = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the embedder uses."""
+        return models_of(self._embedder)
 
     async def warm_up(self) -> None:
         """Open the store and load the embedder.

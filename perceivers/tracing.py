@@ -46,7 +46,12 @@ def span(
 
     Messages of foreign errors may quote what the person said; their type never does.
     """
-    tracer = trace.get_tracer("affectgraph")
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        # Nobody has asked for spans: a turn has dozens, and even an empty one takes its time.
+        yield trace.INVALID_SPAN
+        return
+    tracer = provider.get_tracer("affectgraph")
     with tracer.start_as_current_span(
         name,
         kind=kind,

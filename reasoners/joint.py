@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7
+from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.reasoners.beliefs import product
 from affectgraph.reasoners.brevity import Brevity, close
 from affectgraph.reasoners.context import ReasoningContext
@@ -51,6 +52,11 @@ class SmesJoint:
             backend, order=order, strategies=strategies, layout=layout
         )
         self._sampling, self._brevity = sampling or Sampling(), brevity or Brevity()
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the backend uses."""
+        return models_of(self._backend)
 
     async def warm_up(self) -> None:
         """Load the model."""

@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
+from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.reasoners.beliefs import floored, product
 from affectgraph.reasoners.brevity import Brevity
 from affectgraph.reasoners.context import ReasoningContext
@@ -95,7 +96,18 @@ def _words(labels: LabelSet) -> list[str]:
     return [f" {label}" for label in labels.labels]
 
 
-class UserEmotionStage:
+class _Backed:
+    """What the stages over a backend have in common."""
+
+    _backend: Backend
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the backend uses."""
+        return models_of(self._backend)
+
+
+class UserEmotionStage(_Backed):
     """What the person feels: the perceived affect times what the language model reads.
 
     The exponents are an assumption: a small model's reading is weak beside a trained perceiver.
@@ -169,7 +181,7 @@ class UserEmotionStage:
         return _decision(self.stage, belief, self._backend)
 
 
-class StrategyStage:
+class StrategyStage(_Backed):
     """How to support: a table of what is usual now, shifted by the language model.
 
     Args:
@@ -217,7 +229,7 @@ class StrategyStage:
         return await _weighed(self, self._backend, self._prompts, context, prior)
 
 
-class SystemEmotionStage:
+class SystemEmotionStage(_Backed):
     """The tone that the companion takes: a table by the user's emotion, shifted by the model.
 
     Args:
@@ -263,7 +275,7 @@ class SystemEmotionStage:
         return await _weighed(self, self._backend, self._prompts, context, prior)
 
 
-class BackendResponse:
+class BackendResponse(_Backed):
     """Speaks by the language model, in whole sentences and few of them.
 
     Args:
@@ -329,6 +341,12 @@ class SmesStaged:
         stages, prompts = default_stages(backend, order=order, strategies=strategies, layout=layout)
         response = BackendResponse(backend, prompts, sampling=sampling, brevity=brevity)
         return cls(tuple(stages), response, backend)
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the stages say of their models, else what the shared backend uses."""
+        own = [use for part in (*self.stages, self.response) for use in models_of(part)]
+        return tuple(dict.fromkeys(own or models_of(self.backend)))
 
     async def warm_up(self) -> None:
         """Load the model."""

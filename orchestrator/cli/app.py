@@ -1,4 +1,4 @@
-"""``affectgraph``: talk to the agent, run one turn, draw the graph, pull models.
+"""``affectgraph``: talk to the agent, run one turn, check and show an agent, pull models.
 
 Exit codes: 0 done, 1 the machine lacks something, 2 the input cannot be taken.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from enum import StrEnum
@@ -22,8 +23,18 @@ from affectgraph.orchestrator.cli.chat import converse
 from affectgraph.orchestrator.cli.inputs import make_turn, read_text
 from affectgraph.orchestrator.cli.models import models, pull_missing
 from affectgraph.orchestrator.cli.render import Screen
+from affectgraph.orchestrator.cli.specs import (
+    MaybeSpec,
+    built_of,
+    explain_agent,
+    new,
+    refuse_beside_spec,
+    told,
+    validate,
+)
 from affectgraph.orchestrator.graph import support_graph
-from affectgraph.orchestrator.presets import Settings, default_parts, needed_models
+from affectgraph.orchestrator.presets import Settings, default_built
+from affectgraph.orchestrator.spec import Built, SpecError
 from affectgraph.orchestrator.telemetry import configure_tracing
 from affectgraph.perceivers.errors import AffectGraphError, InputError
 
@@ -58,6 +69,9 @@ app = typer.Typer(
     help="Agents that see, hear and read how a person is, and answer in a way that helps.",
 )
 app.add_typer(models, name="models")
+app.command()(validate)
+app.command("explain")(explain_agent)
+app.command()(new)
 
 User = Annotated[str, typer.Option(help="Whose memory is used.")]
 Region = Annotated[
@@ -90,16 +104,28 @@ Withheld = Annotated[
     list[Withhold] | None,
     typer.Option("--withhold", help="What you do not agree to. May be given several times."),
 ]
+SpecOption = Annotated[
+    Path | None, typer.Option("--spec", help="A spec of the agent, in place of the default one.")
+]
 TraceOption = Annotated[Trace, typer.Option(help="Where spans go.", envvar="AFFECTGRAPH_TRACE")]
+
+
+# What a spec answers for.
+_SPECIFIED = ("region", "form", "order", "base_url", "model", "memory")
 
 
 @app.command()
 def run(
+    context: typer.Context,
     text: Annotated[str | None, typer.Option(help="The message; - reads standard input.")] = None,
     text_file: Annotated[Path | None, typer.Option(help="A file that holds the message.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A photo of the person.")] = None,
     audio: Annotated[Path | None, typer.Option(help="A voice note of the person.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    spec: SpecOption = None,
+    thread: Annotated[
+        str | None, typer.Option(help="A conversation to go on with; without it nothing goes on.")
+    ] = None,
     user: User = "me",
     region: Region = None,
     form: FormOption = Form.joint,
@@ -117,12 +143,14 @@ def run(
     """
     turn = make_turn(
         user=user,
-        thread="run",
+        thread=thread or uuid.uuid4().hex,
         text=read_text(text, text_file),
         images=image or [],
         audio=audio,
         withheld={str(w) for w in withhold or ()},
     )
+    if spec is not None:
+        refuse_beside_spec(context, _SPECIFIED)
     settings = _settings(region, form, order, base_url, model, memory)
 
     async def one_turn(agent: Agent) -> None:
@@ -140,11 +168,18 @@ def run(
 
     # Media are checked before models are pulled or loaded: a wrong file costs no waiting.
     turn.check_media()
-    _with_models(settings, trace, one_turn)
+    built = default_built(settings) if spec is None else built_of(spec)
+    keeps = thread is not None and Withhold.memory not in (withhold or ())
+    _with_models(built, trace, one_turn, keeps=keeps)
 
 
 @app.command()
 def chat(
+    context: typer.Context,
+    spec: SpecOption = None,
+    thread: Annotated[
+        str | None, typer.Option(help="A conversation to go on with; a new one without it.")
+    ] = None,
     user: User = "me",
     region: Region = None,
     form: FormOption = Form.joint,
@@ -156,17 +191,31 @@ def chat(
     trace: TraceOption = Trace.none,
 ) -> None:
     """Talk to the agent. /image PATH and /audio PATH add to the next message, /quit ends."""
+    if spec is not None:
+        refuse_beside_spec(context, _SPECIFIED)
     settings = _settings(region, form, order, base_url, model, memory)
+    built = default_built(settings) if spec is None else built_of(spec)
     withheld = {str(w) for w in withhold or ()}
-    _with_models(settings, trace, lambda agent: converse(agent, user, withheld, Console()))
+
+    async def conversation(agent: Agent) -> None:
+        await converse(agent, user, thread or uuid.uuid4().hex, withheld, Console())
+
+    _with_models(built, trace, conversation, keeps=bool(thread) and "memory" not in withheld)
 
 
 @app.command()
-def draw(form: FormOption = Form.joint, order: Order = None) -> None:
-    """Print the graph of the default agent as Mermaid text."""
+def draw(
+    context: typer.Context,
+    file: MaybeSpec = None,
+    form: FormOption = Form.joint,
+    order: Order = None,
+) -> None:
+    """Print the graph of an agent as Mermaid text."""
+    if file is not None:
+        refuse_beside_spec(context, ("form", "order"))
     settings = _settings(None, form, order, None, None, None)
-    compiled = support_graph(default_parts(settings)).compile()
-    typer.echo(compiled.get_graph().draw_mermaid())
+    built = default_built(settings) if file is None else built_of(file)
+    typer.echo(support_graph(built.parts).compile().get_graph().draw_mermaid())
 
 
 def main() -> None:
@@ -175,6 +224,9 @@ def main() -> None:
         app()
     except InputError as error:
         _complain(error)
+        sys.exit(2)
+    except SpecError as error:
+        told(error)
         sys.exit(2)
     except AffectGraphError as error:
         _complain(error)
@@ -206,12 +258,20 @@ def _settings(
 
 
 def _with_models(
-    settings: Settings, trace: Trace, work: Callable[[Agent], Coroutine[None, None, None]]
+    built: Built,
+    trace: Trace,
+    work: Callable[[Agent], Coroutine[None, None, None]],
+    *,
+    keeps: bool,
 ) -> None:
-    """Pull what is missing, then run the work on the default agent with tracing configured."""
-    pull_missing(needed_models(settings), Console(stderr=True))
+    """Pull what is missing, then run the work on the agent with tracing configured.
+
+    Without ``keeps`` the conversation is in this process's memory and ends with it.
+    """
+    pull_missing(built.needed_models, Console(stderr=True))
     shutdown = configure_tracing(trace.value)
+    threads = built.threads if keeps else None
     try:
-        asyncio.run(work(Agent(default_parts(settings))))
+        asyncio.run(work(Agent(built.parts, threads=threads, on_busy=built.on_busy)))
     finally:
         shutdown()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import uuid
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,13 +49,14 @@ class Draft:
         return f"{path} goes with your next message"
 
 
-async def converse(agent: Agent, user: str, withheld: set[str], console: Console) -> None:
+async def converse(
+    agent: Agent, user: str, thread: str, withheld: set[str], console: Console
+) -> None:
     """Take messages line by line until the input ends.
 
     A message that cannot be taken is named and kept out; the conversation goes on, and the text
     can be sent again with the arrow keys of the terminal's line editing.
     """
-    thread = uuid.uuid4().hex
     reader = BlockingPool(size=1)
     draft = Draft()
     async with agent:

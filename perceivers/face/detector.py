@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.affect import Box
 from affectgraph.perceivers.face.boxes import Boxes, regress, squared, suppress
-from affectgraph.perceivers.models.store import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,6 +86,11 @@ class MTCNNDetector:
         self._max_side = max_side
         self._threads = threads
         self._sessions: dict[str, Any] | None = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The detector's model."""
+        return (ModelUse.pinned("mtcnn"),)
 
     def load(self) -> None:
         """Open the networks; blocking, and done by the first :meth:`detect` otherwise.

@@ -13,6 +13,7 @@ from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.face.crop import crop_face, fault_of
 from affectgraph.perceivers.face.detector import DetectedFace, FaceDetector, MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
+from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.perceivers.tracing import model_span
 from affectgraph.perceivers.turn import Turn
 
@@ -82,6 +83,11 @@ class FaceEmotion:
     def model(self) -> str:
         """Name and version of what reads."""
         return "mtcnn-1.0.0+ferplus.v1"
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the detector and the head use."""
+        return (*models_of(self._detector), *models_of(self._head))
 
     async def warm_up(self) -> None:
         """Open the networks; cheap when done before.

@@ -12,9 +12,12 @@ from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face.crop import SIDE
 from affectgraph.perceivers.labels import FERPLUS_8
+from affectgraph.perceivers.models import ModelUse
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "ferplus.onnx"
 """The shipped head; ``ferplus.md`` beside it is its card."""
+LICENCE: Final = "Apache-2.0 (FER2013 pictures: research)"
+"""Of the weights, and what their training pictures were given out for."""
 
 
 class ExpressionHead:
@@ -32,6 +35,13 @@ class ExpressionHead:
         self._weights = weights
         self._threads = threads
         self._session: Any = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The head's weights."""
+        if self._weights != WEIGHTS:
+            return (ModelUse(self._weights.name),)
+        return (ModelUse("ferplus.v1", LICENCE),)
 
     def load(self) -> None:
         """Open the network; blocking, and done by the first :meth:`read` otherwise.

@@ -2,5 +2,6 @@
 
 from affectgraph.perceivers.models.store import ModelStore
 from affectgraph.perceivers.models.table import MODELS, PinnedModel
+from affectgraph.perceivers.models.use import ModelUse, models_of
 
-__all__ = ["MODELS", "ModelStore", "PinnedModel"]
+__all__ = ["MODELS", "ModelStore", "ModelUse", "PinnedModel", "models_of"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.media import SAMPLE_RATE
+from affectgraph.perceivers.models import ModelUse
 
 Samples = NDArray[np.float32]
 
@@ -54,6 +55,11 @@ class ActivityDetector:
     shortest: float = 0.1
     pause: float = 0.5
     margin: float = 0.1
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Silero's detector, as faster-whisper carries it."""
+        return (ModelUse("silero-vad", "MIT"),)
 
     def find(self, samples: Samples) -> SpeechActivity:
         """Find the speech in a sound; blocking, about 3 ms a second of sound.

@@ -17,11 +17,14 @@ from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import ModelCorruptError
 from affectgraph.perceivers.labels import RAVDESS_8
 from affectgraph.perceivers.media import SAMPLE_RATE
+from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.perceivers.speech.encoder import FEATURES, MODEL, WhisperEncoder
 from affectgraph.perceivers.tracing import model_span
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "ravdess.npz"
 VERSION: Final = "ravdess.v1"
+LICENCE: Final = "CC-BY-NC-SA-4.0"
+"""Of the recordings that it is trained on: research, non-commercial."""
 
 Samples = NDArray[np.float32]
 
@@ -115,6 +118,13 @@ class VoiceEmotion:
         self._pool = pool or BlockingPool()
         self._lock = threading.Lock()
         self._head: VoiceHead | None = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Whisper's encoder and the head."""
+        own = self._weights != WEIGHTS
+        head = ModelUse(self._weights.name) if own else ModelUse(VERSION, LICENCE)
+        return (*models_of(self._encoder), head)
 
     async def warm_up(self) -> None:
         """Load the encoder and the head.

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.speech.mel import HOP, MOST_FRAMES, log_mel
 
 MODEL: Final = "whisper-tiny.en"
@@ -30,6 +30,11 @@ class WhisperEncoder:
         self._threads = threads
         self._lock = threading.Lock()
         self._session: Any = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Whisper."""
+        return (ModelUse.pinned(MODEL),)
 
     def load(self) -> None:
         """Load the graph; a second call does nothing.

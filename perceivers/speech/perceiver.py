@@ -20,7 +20,7 @@ from affectgraph.perceivers.affect import (
 )
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import NodeError, SetupError
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse, models_of
 from affectgraph.perceivers.speech.activity import ActivityDetector, SpeechActivity
 from affectgraph.perceivers.speech.emotion import VERSION, VoiceEmotion
 from affectgraph.perceivers.speech.encoder import MODEL, WhisperEncoder
@@ -81,6 +81,12 @@ class SpeechEmotion:
     def modality(self) -> Modality:
         """``speech``."""
         return "speech"
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What the activity detector, the transcriber and the voice head use, each once."""
+        parts = (self._transcriber, self._voice, self._detector)
+        return tuple(dict.fromkeys(use for part in parts for use in models_of(part)))
 
     async def warm_up(self) -> None:
         """Load all models; a second call does nothing.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.blocking import BlockingPool
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.speech.activity import ActivityDetector
 from affectgraph.perceivers.speech.encoder import MODEL
 from affectgraph.perceivers.tracing import model_span
@@ -131,6 +131,11 @@ class WhisperTranscriber:
         self._pool = pool or BlockingPool()
         self._lock = threading.Lock()
         self._model: Any = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Whisper, and what finds the speech."""
+        return (ModelUse.pinned(MODEL), *self._detector.models)
 
     async def warm_up(self) -> None:
         """Load the model.

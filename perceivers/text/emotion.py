@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.affect import Affect, Distribution, Evidence, Modality, Reading
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.labels import EKMAN_7, GOEMOTIONS_28
+from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.perceivers.text.encoder import MiniLMEncoder, Span
 from affectgraph.perceivers.text.head import VERSION, WEIGHTS, EmotionHead, features
 from affectgraph.perceivers.text.language import sentences, unreadable
@@ -49,6 +50,13 @@ class TextEmotion:
     def modality(self) -> Modality:
         """``text``."""
         return "text"
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The encoder's model and the head."""
+        own = self._weights != WEIGHTS
+        head = ModelUse(self._weights.name) if own else ModelUse(VERSION, "Apache-2.0")
+        return (*models_of(self._encoder), head)
 
     async def warm_up(self) -> None:
         """Load the encoder and the head; a second call does nothing.

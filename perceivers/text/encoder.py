@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import SetupError
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.tracing import model_span
 
 MODEL: Final = "minilm"
@@ -77,6 +77,11 @@ class MiniLMEncoder:
         self._pool = BlockingPool(size=2)
         self._loading = threading.Lock()
         self._network: _Network | None = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The encoder's model."""
+        return (ModelUse.pinned(MODEL),)
 
     async def warm_up(self) -> None:
         """Load the tokenizer and the network; a second call does nothing.

@@ -21,7 +21,7 @@ from affectgraph.perceivers.errors import (
     SetupError,
 )
 from affectgraph.perceivers.labels import LabelSet
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.reasoners.backends.usage import OnUsage, Usage
 from affectgraph.reasoners.contracts import LabelField, Message, Sampling
 from affectgraph.reasoners.plan import Decision
@@ -84,6 +84,11 @@ class LocalBackend:
     def name(self) -> str:
         """``local/`` and the model."""
         return f"{self.provider}/{self.model}"
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The model; of a folder of one's own nobody says the licence."""
+        return (ModelUse(self.model) if self._folder else ModelUse.pinned(self.model),)
 
     async def warm_up(self) -> None:
         """Load the model; a second call does nothing.

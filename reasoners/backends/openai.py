@@ -14,6 +14,7 @@ from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import LabelSet
+from affectgraph.perceivers.models import ModelUse
 from affectgraph.reasoners.backends.usage import OnUsage, Usage
 from affectgraph.reasoners.codec import (
     HEADERS,
@@ -83,6 +84,11 @@ class OpenAIBackend:
     def name(self) -> str:
         """Provider and model."""
         return f"{self.provider}/{self.model}"
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The served model; its server does not say the licence."""
+        return (ModelUse(self.model),)
 
     async def warm_up(self) -> None:
         """Check that the server answers and serves the model.

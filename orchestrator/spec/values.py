@@ -1,0 +1,145 @@
+"""Plain data to what a parameter's annotation asks for, by pydantic; faults with their path."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from affectgraph.orchestrator.registry.registry import meant
+from affectgraph.orchestrator.spec.document import Plain
+from affectgraph.orchestrator.spec.environment import Environment
+from affectgraph.orchestrator.spec.parameters import without_none
+from affectgraph.perceivers.errors import BuildError
+from affectgraph.perceivers.labels import EMOTIONS, LabelSet
+from affectgraph.reasoners.taxonomy import STRATEGIES
+
+# Strict about unknown keys of nested dataclasses too, which pydantic ignores by default.
+_CONFIG: Final = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+_LABEL_SETS: Final[Mapping[str, LabelSet]] = types.MappingProxyType({**EMOTIONS, **STRATEGIES})
+
+
+@dataclass(frozen=True)
+class ValueFault:
+    """What is wrong with a value.
+
+    Attributes:
+        path: Keys and places within the value.
+        fault: What is wrong; never the value itself.
+    """
+
+    path: tuple[str | int, ...]
+    fault: str
+
+
+class ValueFaultsError(Exception):
+    """A value does not fit; carries every fault."""
+
+    def __init__(self, faults: list[ValueFault]) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
+
+
+def convert(annotation: Any, value: Plain, environment: Environment, folder: Path) -> Any:
+    """Fill in the environment, check against the annotation, find paths from the folder.
+
+    Raises:
+        ValueFaultsError: If the value does not fit.
+    """
+    faults: list[ValueFault] = []
+    filled = _filled(value, environment, (), faults)
+    if faults:
+        raise ValueFaultsError(faults)
+    bare = without_none(annotation)
+    if bare is LabelSet and isinstance(filled, str):
+        return _label_set(filled)
+    if isinstance(filled, bool) and bare in (int, float):
+        raise ValueFaultsError([ValueFault((), "should be a number, not a yes or no")])
+    checked = filled if annotation is Any else _checked(annotation, filled, environment)
+    return _rooted(bare, checked, folder)
+
+
+def _filled(
+    value: Plain, environment: Environment, path: tuple[str | int, ...], faults: list[ValueFault]
+) -> Any:
+    if isinstance(value, str):
+        try:
+            return environment.fill(value)
+        except BuildError as error:
+            faults.append(ValueFault(path, str(error)))
+            return value
+    if isinstance(value, tuple):
+        return [_filled(v, environment, (*path, at), faults) for at, v in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {k: _filled(v, environment, (*path, k), faults) for k, v in value.items()}
+    return value
+
+
+def _checked(annotation: Any, value: Any, environment: Environment) -> Any:
+    # In a tuple of one: a bare dataclass takes no configuration, and would forbid no key.
+    wrapped: Any = types.GenericAlias(tuple, (annotation,))
+    try:
+        adapter: TypeAdapter[tuple[Any]] = TypeAdapter(wrapped, config=_CONFIG)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
+        return value  # a type that pydantic knows nothing of is the constructor's own affair
+    try:
+        return adapter.validate_python((value,))[0]
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise ValueFaultsError(
+            [
+                ValueFault(
+                    _path(fault["loc"], value),
+                    _unknown(annotation, fault["loc"][-1])
+                    if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+                    else environment.conceal(_said(fault["msg"])),
+                )
+                for fault in faults
+            ]
+        ) from None
+
+
+def _path(loc: tuple[str | int, ...], value: Any) -> tuple[str | int, ...]:
+    """The steps that lead through the data; pydantic adds names of types of a union."""
+    path: list[str | int] = []
+    for step in loc[1:]:
+        in_mapping = isinstance(value, Mapping) and step in value
+        in_list = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if in_mapping or in_list:
+            value = value[step]
+            path.append(step)
+    return tuple(path)
+
+
+def _unknown(annotation: Any, key: str | int) -> str:
+    known = getattr(without_none(annotation), "__dataclass_fields__", None) or getattr(
+        without_none(annotation), "model_fields", {}
+    )
+    near = meant(str(key), known) or (f"; there are: {', '.join(known)}" if known else "")
+    return f"no such option{near}"
+
+
+def _said(message: str) -> str:
+    said = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return said[:1].lower() + said[1:]
+
+
+def _rooted(annotation: Any, value: Any, folder: Path) -> Any:
+    members = typing.get_args(annotation) or (annotation,)
+    if Path in members and isinstance(value, str | Path):
+        path = Path(value).expanduser()
+        return path if path.is_absolute() else folder / path
+    return value
+
+
+def _label_set(name: str) -> LabelSet:
+    if name not in _LABEL_SETS:
+        told = meant(name, _LABEL_SETS) or f"; there are: {', '.join(_LABEL_SETS)}"
+        raise ValueFaultsError([ValueFault((), f"no label set {name!r}{told}")])
+    return _LABEL_SETS[name]
