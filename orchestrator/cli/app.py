@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from affectgraph.orchestrator.agent import Agent
 from affectgraph.orchestrator.cli.chat import converse
@@ -178,7 +179,7 @@ def chat(
     context: typer.Context,
     spec: SpecOption = None,
     thread: Annotated[
-        str | None, typer.Option(help="A conversation to go on with; a new one without it.")
+        str | None, typer.Option(help="A conversation to go on with; a new one without.")
     ] = None,
     user: User = "me",
     region: Region = None,
@@ -197,10 +198,16 @@ def chat(
     built = default_built(settings) if spec is None else built_of(spec)
     withheld = {str(w) for w in withhold or ()}
 
-    async def conversation(agent: Agent) -> None:
-        await converse(agent, user, thread or uuid.uuid4().hex, withheld, Console())
+    keeps = "memory" not in withheld
+    name = thread or uuid.uuid4().hex[:8]
 
-    _with_models(built, trace, conversation, keeps=bool(thread) and "memory" not in withheld)
+    async def conversation(agent: Agent) -> None:
+        console = Console()
+        await converse(agent, user, name, withheld, console)
+        if keeps and built.threads is not None:
+            console.print(f"[dim]affectgraph chat --thread {escape(name)} goes on from here[/]")
+
+    _with_models(built, trace, conversation, keeps=keeps)
 
 
 @app.command()
