@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affectgraph.orchestrator.agent import Agent
-    from affectgraph.orchestrator.compose import Branch, GraphError, check, compose
+    from affectgraph.orchestrator.compiler import Branch, GraphError, check, compose
     from affectgraph.orchestrator.graph import support_graph, support_nodes
     from affectgraph.orchestrator.handoff import HandOff, HandOffPacket, HumanAnswer
     from affectgraph.orchestrator.housekeeping import Retention
@@ -53,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "affectgraph.orchestrator.agent": ("Agent",),
-    "affectgraph.orchestrator.compose": ("Branch", "GraphError", "check", "compose"),
+    "affectgraph.orchestrator.compiler": ("Branch", "GraphError", "check", "compose"),
     "affectgraph.orchestrator.graph": ("support_graph", "support_nodes"),
     "affectgraph.orchestrator.handoff": ("HandOff", "HandOffPacket", "HumanAnswer"),
     "affectgraph.orchestrator.housekeeping": ("Retention",),

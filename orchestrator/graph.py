@@ -14,7 +14,7 @@ from typing import Final
 from langgraph.graph import END, START, StateGraph
 
 from affectgraph.orchestrator import answering, closing, perceiving, weighing
-from affectgraph.orchestrator.compose import Branch, compose
+from affectgraph.orchestrator.compiler import Branch, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.parts import Parts
 from affectgraph.orchestrator.state import TurnState

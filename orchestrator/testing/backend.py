@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Literal
+from typing import cast
 
+from affectgraph.orchestrator.testing.faults import SLOWER, Fault, WrongType
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.reasoners.codec import allowed_labels
 from affectgraph.reasoners.contracts import LabelField, Message, Sampling
 from affectgraph.reasoners.plan import Decision
-
-Fault = Literal["fails", "hangs"]
 
 
 class ScriptedBackend:
@@ -28,12 +27,15 @@ class ScriptedBackend:
         other: Weight of every other label.
         seconds_per_word: Pace of the response.
         seconds_per_choice: Time for a label.
-        fault: Fail or hang.
-        after: How many words are said before the fault; -1 for before anything.
+        fault: What goes wrong. A failure is a ``BackendError``, the only error that a backend
+            raises.
+        after: How many words are said before it fails, hangs or gives a wrong type; -1 for
+            before anything.
 
     Attributes:
         prompts: Messages of every call, oldest first.
         fields: Fields of every joint generation, oldest first.
+        streams: Generations that were begun.
         closed: Generations that ended or were stopped.
         warmed: How often it was warmed up.
     """
@@ -55,10 +57,12 @@ class ScriptedBackend:
     ) -> None:
         self.prompts: list[tuple[Message, ...]] = []
         self.fields: list[tuple[LabelField, ...]] = []
+        self.streams = 0
         self.closed = 0
         self.warmed = 0
         self._says, self._weights, self._other = says, dict(weights or {}), other
-        self._per_word, self._per_choice = seconds_per_word, seconds_per_choice
+        slower = SLOWER if fault == "slow" else 1.0
+        self._per_word, self._per_choice = seconds_per_word * slower, seconds_per_choice * slower
         self._fault, self._after = fault, after
 
     async def warm_up(self) -> None:
@@ -70,11 +74,14 @@ class ScriptedBackend:
         self.prompts.append(tuple(messages))
         await self._maybe_fault(-1)
         await asyncio.sleep(self._per_choice)
+        if self._fault == "wrong type":
+            return cast("Distribution", WrongType())
         return self._over(labels, labels.labels)
 
     async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[str]:
         """The words of the response, at most ``sampling.max_tokens``."""
         self.prompts.append(tuple(messages))
+        self.streams += 1
         try:
             await self._maybe_fault(-1)
             async for word in self._words(sampling):
@@ -88,6 +95,7 @@ class ScriptedBackend:
         """The decisions under their priors, then the words."""
         self.prompts.append(tuple(messages))
         self.fields.append(tuple(fields))
+        self.streams += 1
         try:
             await self._maybe_fault(-1)
             for field in fields:
@@ -114,6 +122,8 @@ class ScriptedBackend:
         for said, word in enumerate(self._says.split(" ")[: sampling.max_tokens]):
             await self._maybe_fault(said)
             await asyncio.sleep(self._per_word)
+            if said == max(0, self._after) and self._fault == "wrong type":
+                yield cast("str", WrongType())
             yield word if said == 0 else f" {word}"
 
     async def _maybe_fault(self, said: int) -> None:

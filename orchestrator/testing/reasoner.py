@@ -1,20 +1,52 @@
-"""A reasoner with a script, at the pace of a small language model."""
+"""Reasoners and stages with a script, at the pace of a small language model."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from typing import cast
 
+from affectgraph.orchestrator.testing.faults import SLOWER, Fault, WrongType
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
-from affectgraph.perceivers.labels import MESC_7
+from affectgraph.perceivers.labels import MESC_7, LabelSet
 from affectgraph.reasoners.context import ReasoningContext
-from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.plan import Decision, LabelStageName
+from affectgraph.reasoners.stages import SmesStaged
 from affectgraph.reasoners.taxonomy import MESC_10
 
+SAYS = "That sounds hard. What is on your mind most?"
 
-class ScriptedReasoner:
+
+class _Script:
+    """Says words at a pace, with a fault after some of them."""
+
+    def __init__(
+        self, says: str, *, seconds_per_word: float, fault: Fault | None, after: int
+    ) -> None:
+        self.contexts: list[ReasoningContext] = []
+        self.closed = 0
+        self._says = says
+        self._pace = seconds_per_word * (SLOWER if fault == "slow" else 1.0)
+        self._fault, self._after = fault, after
+
+    async def _words(self) -> AsyncIterator[str]:
+        for said, word in enumerate(self._says.split(" ")):
+            if said == self._after:
+                await self._maybe_fault()
+            await asyncio.sleep(self._pace)
+            if self._fault == "wrong type" and said == max(0, self._after):
+                yield cast("str", WrongType())
+            yield word if said == 0 else f" {word}"
+
+    async def _maybe_fault(self) -> None:
+        if self._fault == "hangs":
+            await asyncio.Event().wait()
+        if self._fault == "fails":
+            raise BackendError("script", "made to fail")
+
+
+class ScriptedReasoner(_Script):
     """Decides what it is told to decide and says what it is told to say, word by word.
 
     Args:
@@ -23,8 +55,9 @@ class ScriptedReasoner:
         strategy: MESC-10 label.
         system_emotion: MESC-7 label.
         seconds_per_word: Pace; a small model on two cores makes some thirty tokens a second.
-        fault: Fail or hang.
-        after: How many words are said before the fault; -1 for before the first decision.
+        fault: What goes wrong.
+        after: How many words are said before it fails, hangs or gives a wrong type; -1 for
+            before the first decision.
 
     Attributes:
         contexts: What it was asked with, oldest first.
@@ -33,38 +66,20 @@ class ScriptedReasoner:
 
     def __init__(
         self,
-        says: str = "That sounds hard. What is on your mind most?",
+        says: str = SAYS,
         *,
         user_emotion: str = "sadness",
         strategy: str = "Open questions",
         system_emotion: str = "neutral",
         seconds_per_word: float = 0.002,
-        fault: Literal["fails", "hangs"] | None = None,
+        fault: Fault | None = None,
         after: int = -1,
     ) -> None:
-        self.contexts: list[ReasoningContext] = []
-        self.closed = 0
-        self._says, self._pace = says, seconds_per_word
-        self._fault, self._after = fault, after
+        super().__init__(says, seconds_per_word=seconds_per_word, fault=fault, after=after)
         self._decisions: Sequence[Decision] = (
-            Decision(
-                stage="user_emotion",
-                distribution=Distribution.certain(MESC_7, user_emotion),
-                label=user_emotion,
-                source="script",
-            ),
-            Decision(
-                stage="strategy",
-                distribution=Distribution.certain(MESC_10, strategy),
-                label=strategy,
-                source="script",
-            ),
-            Decision(
-                stage="system_emotion",
-                distribution=Distribution.certain(MESC_7, system_emotion),
-                label=system_emotion,
-                source="script",
-            ),
+            _decided("user_emotion", MESC_7, user_emotion),
+            _decided("strategy", MESC_10, strategy),
+            _decided("system_emotion", MESC_7, system_emotion),
         )
 
     async def warm_up(self) -> None:
@@ -81,16 +96,107 @@ class ScriptedReasoner:
                 await self._maybe_fault()
             for decision in self._decisions:
                 yield decision
-            for said, word in enumerate(self._says.split(" ")):
-                if said == self._after:
-                    await self._maybe_fault()
-                await asyncio.sleep(self._pace)
-                yield word if said == 0 else f" {word}"
+            async for word in self._words():
+                yield word
         finally:
             self.closed += 1
 
-    async def _maybe_fault(self) -> None:
+
+class ScriptedStage:
+    """Decides one label, the one that it is told to.
+
+    Args:
+        stage: Which label it decides.
+        label: The label; MESC-7 for an emotion, MESC-10 for a strategy.
+        seconds: Time for a decision.
+        fault: What goes wrong.
+
+    Attributes:
+        contexts: What it was asked with, oldest first.
+    """
+
+    def __init__(
+        self,
+        stage: LabelStageName,
+        label: str,
+        *,
+        seconds: float = 0.005,
+        fault: Fault | None = None,
+    ) -> None:
+        self.stage: LabelStageName = stage
+        self.contexts: list[ReasoningContext] = []
+        labels = MESC_10 if stage == "strategy" else MESC_7
+        self._decision = _decided(stage, labels, label)
+        self._seconds, self._fault = seconds, fault
+
+    async def decide(self, context: ReasoningContext) -> Decision:
+        """The decision that it was told to make."""
+        self.contexts.append(context)
         if self._fault == "hangs":
             await asyncio.Event().wait()
+        await asyncio.sleep(self._seconds * (SLOWER if self._fault == "slow" else 1.0))
         if self._fault == "fails":
             raise BackendError("script", "made to fail")
+        if self._fault == "wrong type":
+            return cast("Decision", WrongType())
+        return self._decision
+
+
+class ScriptedResponse(_Script):
+    """Says what it is told to say, word by word, whatever the plan.
+
+    Args:
+        says: The response.
+        seconds_per_word: Pace.
+        fault: What goes wrong.
+        after: How many words are said before it fails, hangs or gives a wrong type; -1 for
+            before anything.
+
+    Attributes:
+        contexts: What it was asked with, oldest first.
+        closed: How often a generation was stopped or ended.
+    """
+
+    def __init__(
+        self,
+        says: str = SAYS,
+        *,
+        seconds_per_word: float = 0.002,
+        fault: Fault | None = None,
+        after: int = -1,
+    ) -> None:
+        super().__init__(says, seconds_per_word=seconds_per_word, fault=fault, after=after)
+
+    async def respond(self, context: ReasoningContext) -> AsyncIterator[str]:
+        """The words of the response."""
+        self.contexts.append(context)
+        try:
+            if self._after < 0:
+                await self._maybe_fault()
+            async for word in self._words():
+                yield word
+        finally:
+            self.closed += 1
+
+
+def scripted_staged(
+    says: str = SAYS,
+    *,
+    user_emotion: str = "sadness",
+    strategy: str = "Open questions",
+    system_emotion: str = "neutral",
+) -> SmesStaged:
+    """The staged form of :class:`ScriptedReasoner`: three stages and a response with a script."""
+    return SmesStaged(
+        (
+            ScriptedStage("user_emotion", user_emotion),
+            ScriptedStage("strategy", strategy),
+            ScriptedStage("system_emotion", system_emotion),
+        ),
+        ScriptedResponse(says),
+    )
+
+
+def _decided(stage: LabelStageName, labels: LabelSet, label: str) -> Decision:
+    belief = Distribution.certain(labels, label)
+    return Decision(stage=stage, distribution=belief, label=label, source="script")

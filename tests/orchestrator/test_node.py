@@ -13,7 +13,7 @@ import pytest
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
-from affectgraph.orchestrator.compose import compose
+from affectgraph.orchestrator.compiler import compose
 from affectgraph.orchestrator.control import TurnControl
 from affectgraph.orchestrator.events import Fused, Omitted, Token
 from affectgraph.orchestrator.node import Emit, Node, Retry

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
-from affectgraph.orchestrator.compose import Advice, Branch, GraphError, compose
-from affectgraph.orchestrator.compose.shape import Shape
+from affectgraph.orchestrator.compiler import Advice, Branch, GraphError, compose
+from affectgraph.orchestrator.compiler.shape import Shape
 from affectgraph.orchestrator.node import Node
 
 

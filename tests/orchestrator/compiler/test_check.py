@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from affectgraph.orchestrator import Agent, Parts, support_graph
-from affectgraph.orchestrator.compose import GraphError, check, compose
+from affectgraph.orchestrator.compiler import GraphError, check, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from langgraph.graph import END, START, StateGraph
 
-from affectgraph.orchestrator.compose.checks import (
+from affectgraph.orchestrator.compiler.checks import (
     barrier_advice,
     bound_faults,
     cycle_faults,
@@ -17,17 +17,17 @@ from affectgraph.orchestrator.compose.checks import (
     order_faults,
     reach_faults,
 )
-from affectgraph.orchestrator.compose.emit import emit_graph
-from affectgraph.orchestrator.compose.faults import Advice, Fault, GraphError
-from affectgraph.orchestrator.compose.keychecks import (
+from affectgraph.orchestrator.compiler.emit import emit_graph
+from affectgraph.orchestrator.compiler.faults import Advice, Fault, GraphError
+from affectgraph.orchestrator.compiler.keychecks import (
     Use,
     declaration_faults,
     sharing_faults,
     unwritten_faults,
     uses_of,
 )
-from affectgraph.orchestrator.compose.keys import keys_of
-from affectgraph.orchestrator.compose.shape import (
+from affectgraph.orchestrator.compiler.keys import keys_of
+from affectgraph.orchestrator.compiler.shape import (
     MOST_RUNS,
     Branch,
     Edge,

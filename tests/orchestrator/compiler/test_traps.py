@@ -18,7 +18,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from affectgraph.orchestrator import Agent, Parts, Turn, support_graph
-from affectgraph.orchestrator.compose import Advice, Branch, GraphError, compose
+from affectgraph.orchestrator.compiler import Advice, Branch, GraphError, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.running import RECURSION_LIMIT
 from affectgraph.orchestrator.state import LeftOut

@@ -13,21 +13,21 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from affectgraph.orchestrator.compose.checks import (
+from affectgraph.orchestrator.compiler.checks import (
     barrier_advice,
     cycle_faults,
     named,
     reach_faults,
 )
-from affectgraph.orchestrator.compose.faults import Advice, Fault, GraphError
-from affectgraph.orchestrator.compose.keychecks import (
+from affectgraph.orchestrator.compiler.faults import Advice, Fault, GraphError
+from affectgraph.orchestrator.compiler.keychecks import (
     Use,
     declaration_faults,
     sharing_faults,
     unwritten_faults,
 )
-from affectgraph.orchestrator.compose.keys import keys_of
-from affectgraph.orchestrator.compose.shape import Edge, Run, Shape
+from affectgraph.orchestrator.compiler.keys import keys_of
+from affectgraph.orchestrator.compiler.shape import Edge, Run, Shape
 from affectgraph.orchestrator.wrapper import Runner
 
 

@@ -9,7 +9,7 @@ from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.graph import END, StateGraph
 from typing_extensions import TypedDict
 
-from affectgraph.orchestrator.compose.shape import Branch, Shape, deferred, joins
+from affectgraph.orchestrator.compiler.shape import Branch, Shape, deferred, joins
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.signature import signature_of
 from affectgraph.orchestrator.wrapper import Runner

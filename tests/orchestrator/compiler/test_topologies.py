@@ -16,7 +16,7 @@ from langgraph.graph import END, START
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from affectgraph.orchestrator.compose import Advice, Branch, GraphError, compose
+from affectgraph.orchestrator.compiler import Advice, Branch, GraphError, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.perceivers.blocking import BlockingPool
 

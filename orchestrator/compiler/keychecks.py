@@ -10,11 +10,11 @@ from typing import Any, get_args, get_origin
 from langgraph.graph import START
 from typing_extensions import is_typeddict
 
-from affectgraph.orchestrator.compose.checks import named
-from affectgraph.orchestrator.compose.faults import Fault
-from affectgraph.orchestrator.compose.fits import fits, shown
-from affectgraph.orchestrator.compose.keys import Key
-from affectgraph.orchestrator.compose.shape import Branch, Run, Shape
+from affectgraph.orchestrator.compiler.checks import named
+from affectgraph.orchestrator.compiler.faults import Fault
+from affectgraph.orchestrator.compiler.fits import fits, shown
+from affectgraph.orchestrator.compiler.keys import Key
+from affectgraph.orchestrator.compiler.shape import Branch, Run, Shape
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.signature import Signature, signature_of
 from affectgraph.perceivers.errors import BuildError

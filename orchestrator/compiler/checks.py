@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from langgraph.graph import END, START
 
-from affectgraph.orchestrator.compose.faults import Fault
-from affectgraph.orchestrator.compose.shape import Branch, Edge, Shape, deferred
+from affectgraph.orchestrator.compiler.faults import Fault
+from affectgraph.orchestrator.compiler.shape import Branch, Edge, Shape, deferred
 
 _RESERVED = (":", "|")
 _NAMES = {START: "START", END: "END"}
