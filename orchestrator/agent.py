@@ -94,7 +94,7 @@ class Agent:
             self._opening = asyncio.create_task(self._open())
         try:
             await asyncio.shield(self._opening)
-        except AffectGraphError:
+        except Exception:
             # What was wrong may be put right: try again with the next turn.
             self._opening = None
             raise
@@ -158,9 +158,10 @@ class Agent:
                 async with aclosing(self._turn(key, turn, session, control)) as events:
                     async for event in events:
                         yield _numbered(event, numbers)
-        except AffectGraphError as error:
-            failed = Failed(error=type(error).__name__, detail=str(error))
-            yield _numbered(failed, numbers)
+        except Exception as error:
+            # Only our own messages are known to be free of user content.
+            detail = str(error) if isinstance(error, AffectGraphError) else type(error).__name__
+            yield _numbered(Failed(error=type(error).__name__, detail=detail), numbers)
             raise
 
     async def answer(self, user: str, thread: str, answer: HumanAnswer) -> Reply | None:
@@ -260,15 +261,15 @@ class Agent:
             kept = True
         except InputError:
             # Refused before anything was said: nothing of it is to be taken up again.
-            await self._store.end(run.turn_id)
+            kept = True
             raise
         finally:
-            waits = outcome.packet is not None
-            if outcome.cut_off or waits or not outcome.state:
-                self._recovery.note(run.key)
-            elif kept or run.control.stopped:
+            closed = kept or (run.control.stopped and outcome.ended)
+            if closed and outcome.packet is None:
                 await self._store.end(run.turn_id)
                 self._keeping.after_turn(run.key)
+            else:
+                self._recovery.note(run.key)
         if outcome.packet is not None:
             yield HandedOff(packet=HandOffPacket.model_validate(outcome.packet))
         else:

@@ -41,13 +41,13 @@ class Outcome:
         state: The state at the end.
         packet: What a person was asked, if the run waits for one.
         seconds: Wall time of the run.
-        cut_off: Whether the run was torn down before it had closed itself.
+        ended: Whether the run came to its end, and was not torn down before it.
     """
 
     state: TurnState = field(default_factory=TurnState)
     packet: Any = None
     seconds: float = 0.0
-    cut_off: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class GraphRun:
                 yield event
             task.result()
         finally:
-            await self._end(task, outcome)
+            await self._end(task)
 
     async def _run(self, given: Given, outcome: Outcome, put: Callable[[Event], None]) -> None:
         started = time.perf_counter()
@@ -113,8 +113,9 @@ class GraphRun:
                     if part["interrupts"]:
                         outcome.packet = part["interrupts"][0].value
         outcome.seconds = time.perf_counter() - started
+        outcome.ended = True
 
-    async def _end(self, task: asyncio.Task[None], outcome: Outcome) -> None:
+    async def _end(self, task: asyncio.Task[None]) -> None:
         """See the run to its end, whoever left it: by stopping it, then by cutting it off."""
         if task.done():
             return
@@ -123,7 +124,6 @@ class GraphRun:
             await asyncio.wait([task], timeout=STOPPING_SECONDS)
         finally:
             if not task.done():
-                outcome.cut_off = True
                 task.cancel()
                 await asyncio.wait([task])
 

@@ -44,10 +44,12 @@ class Session:
         self.controls: list[TurnControl] = []
         self.answer: asyncio.Future[HumanAnswer | None] | None = None
 
-    def stop_waiting(self) -> None:
-        """Let a turn that waits for a person go on without one."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(None)
+    def stop_waiting(self) -> bool:
+        """Let a turn that waits for a person go on without one; whether there was one."""
+        if self.answer is None or self.answer.done():
+            return False
+        self.answer.set_result(None)
+        return True
 
 
 class Sessions:
@@ -81,8 +83,8 @@ class Sessions:
         """
         session, control = self.of(key), TurnControl()
         # Who writes again no longer waits for somebody else's answer, whatever the policy.
-        session.stop_waiting()
-        if self._on_busy == "reject" and session.controls:
+        ends_at_once = session.stop_waiting()
+        if self._on_busy == "reject" and session.controls and not ends_at_once:
             raise BusyError(thread)
         if self._on_busy == "interrupt":
             for earlier in session.controls:

@@ -1,13 +1,13 @@
-"""Where spans go: nowhere, to the console, or to a collector by OTLP."""
+"""Where spans and metrics go: nowhere, to the console (spans alone), or to a collector by OTLP."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import (
@@ -16,36 +16,58 @@ from opentelemetry.sdk.trace.export import (
     SimpleSpanProcessor,
 )
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+
 Exporter = Literal["none", "console", "otlp"]
 
 CAPTURE_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The conventions' own switch; user content is in spans only when it is ``true``."""
 
 
-def configure_tracing(exporter: Exporter) -> Callable[[], None]:
-    """Send the process's spans somewhere.
+def configure_telemetry(exporter: Exporter) -> Callable[[], None]:
+    """Send the process's spans and metrics somewhere.
 
     The OTLP exporter takes its endpoint and headers from the standard environment variables
     (``OTEL_EXPORTER_OTLP_ENDPOINT`` and so on).
 
     Args:
-        exporter: ``none`` leaves spans unrecorded; ``console`` prints each to the standard error
-            stream as JSON; ``otlp`` sends them by OTLP over HTTP.
+        exporter: ``none`` records nothing; ``console`` prints each span to the standard error
+            stream as JSON; ``otlp`` sends spans, and the time that each node takes by outcome
+            (``affectgraph.node.duration``), by OTLP over HTTP.
 
     Returns:
-        What to call before the process ends, so that no span is lost.
+        What to call before the process ends, so that nothing is lost.
     """
     if exporter == "none":
         return lambda: None
-    provider = TracerProvider(resource=Resource.create({"service.name": "affectgraph"}))
+    resource = Resource.create({"service.name": "affectgraph"})
+    provider = TracerProvider(resource=resource)
     provider.add_span_processor(_processor(exporter))
     trace.set_tracer_provider(provider)
-    return provider.shutdown
+    if exporter == "console":
+        return provider.shutdown
+    meters = _meters(resource)
+    metrics.set_meter_provider(meters)
+
+    def shutdown() -> None:
+        provider.shutdown()
+        meters.shutdown()
+
+    return shutdown
 
 
 def captures_content() -> bool:
     """Whether the person's words may be put into spans."""
     return os.environ.get(CAPTURE_CONTENT, "").strip().lower() == "true"
+
+
+def _meters(resource: Resource) -> MeterProvider:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    return MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
 
 
 def _processor(exporter: Literal["console", "otlp"]) -> SpanProcessor:

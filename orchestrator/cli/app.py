@@ -36,7 +36,7 @@ from affectgraph.orchestrator.cli.specs import (
 from affectgraph.orchestrator.graph import support_graph
 from affectgraph.orchestrator.presets import Settings, default_built
 from affectgraph.orchestrator.spec import Built, SpecError
-from affectgraph.orchestrator.telemetry import configure_tracing
+from affectgraph.orchestrator.telemetry import configure_telemetry
 from affectgraph.perceivers.errors import AffectGraphError, InputError
 
 
@@ -276,7 +276,7 @@ def _with_models(
     Without ``keeps`` the conversation is in this process's memory and ends with it.
     """
     pull_missing(built.needed_models, Console(stderr=True))
-    shutdown = configure_tracing(trace.value)
+    shutdown = configure_telemetry(trace.value)
     threads = built.threads if keeps else None
     try:
         asyncio.run(work(Agent(built.parts, threads=threads, on_busy=built.on_busy)))

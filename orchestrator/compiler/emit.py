@@ -87,6 +87,8 @@ def _chooser(branch: Branch, back: frozenset[str]) -> Callable[[Mapping[str, Any
             return label
         return label if state[counter] <= branch.at_most else str(branch.otherwise)
 
+    # For `check`, which has nothing but the graph.
+    choose.bounded_to = back  # type: ignore[attr-defined]
     return choose
 
 
@@ -95,4 +97,5 @@ def _counting(runner: Runner, counter: str) -> Callable[..., Any]:
         rounds = state.get(counter, 0) + 1
         return {**await runner(state, runtime), counter: rounds}
 
+    counted.runner = runner  # type: ignore[attr-defined]
     return counted

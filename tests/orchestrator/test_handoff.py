@@ -13,6 +13,7 @@ from affectgraph.orchestrator import Agent, HandOff, HumanAnswer, MemoryThreads,
 from affectgraph.orchestrator.events import Done, Event, HandedOff
 from affectgraph.orchestrator.graph import support_graph
 from affectgraph.orchestrator.handoff import HandOffPacket
+from affectgraph.orchestrator.sessions import OnBusy
 from affectgraph.orchestrator.testing.fakes import ListMemory
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.perceivers.errors import BuildError, InputError
@@ -88,8 +89,9 @@ async def test_below_its_level_no_person_is_asked() -> None:
     assert (await agent.respond(turn("The sun came out."))).source == "reasoner"
 
 
-async def test_who_writes_again_does_not_wait_for_a_person() -> None:
-    agent = Agent(parts(seconds=60))
+@pytest.mark.parametrize("on_busy", ["enqueue", "interrupt", "reject"])
+async def test_who_writes_again_does_not_wait_for_a_person(on_busy: OnBusy) -> None:
+    agent = Agent(parts(seconds=60), on_busy=on_busy)
     first = asyncio.create_task(agent.respond(turn()))
     await asyncio.sleep(0.1)
     second = await agent.respond(turn("Are you there? The sun came out."))

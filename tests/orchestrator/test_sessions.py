@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
-from affectgraph.orchestrator import Agent, BusyError, Consent, Limits, Parts, Turn
+from affectgraph.orchestrator import Agent, BusyError, Consent, Limits, MemoryThreads, Parts, Turn
 from affectgraph.orchestrator.events import Done, Event, Failed
 from affectgraph.orchestrator.sessions import OnBusy
 from affectgraph.orchestrator.testing.fakes import ListMemory
@@ -97,6 +98,42 @@ async def test_a_refused_turn_fails_as_an_event_before_it_raises() -> None:
     assert isinstance(failed, Failed)
     assert failed.error == "BusyError"
     await running
+
+
+async def test_a_store_that_fails_at_the_end_loses_no_turn() -> None:
+    class Full(MemoryThreads):
+        """Has no room for a checkpoint, once."""
+
+        async def open(self) -> None:
+            await super().open()
+            saver = self.saver
+            put, full = saver.aput, True
+
+            async def aput(*arguments: Any) -> Any:
+                nonlocal full
+                if full:
+                    full = False
+                    raise OSError("no space left on device")
+                return await put(*arguments)
+
+            saver.aput = aput  # type: ignore[method-assign,assignment]
+
+    reasoner = ScriptedReasoner("All right.")
+    agent = Agent(Parts(perceivers=(), reasoner=reasoner), threads=Full())
+    events: list[Event] = []
+
+    async def reading() -> None:
+        async for event in agent.stream(turn("one")):
+            events.append(event)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(OSError, match="no space"):
+        await reading()
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert failed.detail == "OSError"
+    await agent.respond(turn("two"))
+    (exchange,) = history_seen(reasoner)
+    assert (exchange.said, exchange.replied) == ("one", "All right.")
 
 
 async def test_interrupt_stops_the_model_and_keeps_what_was_received() -> None:

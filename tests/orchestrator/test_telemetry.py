@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from affectgraph.orchestrator import Agent, Parts, Turn
+from affectgraph.orchestrator import Agent, Parts, Turn, wrapper
 from affectgraph.orchestrator.testing.fakes import FakePerceiver, FakeTextPerceiver
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.perceivers.affect import Reading
@@ -73,7 +75,7 @@ async def test_no_span_holds_what_was_said_not_even_by_way_of_an_error(
     assert failed.attributes["affectgraph.left_out"] == "failed"
 
 
-def test_spans_are_sent_by_otlp_to_the_endpoint_of_the_environment() -> None:
+def test_spans_and_metrics_are_sent_by_otlp_to_the_endpoint_of_the_environment() -> None:
     paths: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -87,9 +89,11 @@ def test_spans_are_sent_by_otlp_to_the_endpoint_of_the_environment() -> None:
             """Keep the test's output clean."""
 
     program = (
-        "from affectgraph.orchestrator.telemetry import configure_tracing\n"
+        "from affectgraph.orchestrator.telemetry import configure_telemetry\n"
         "from affectgraph.perceivers.tracing import span\n"
-        "shutdown = configure_tracing('otlp')\n"
+        "shutdown = configure_telemetry('otlp')\n"
+        "from affectgraph.orchestrator.wrapper import _duration\n"
+        "_duration().record(0.1, {})\n"
         "with span('node text', {}): pass\n"
         "shutdown()\n"
     )
@@ -101,4 +105,29 @@ def test_spans_are_sent_by_otlp_to_the_endpoint_of_the_environment() -> None:
         subprocess.run([sys.executable, "-c", program], env=environment, check=True)
         server.shutdown()
         thread.join()
-    assert paths == ["/v1/traces"]
+    assert sorted(paths) == ["/v1/metrics", "/v1/traces"]
+
+
+async def test_the_time_of_each_node_is_counted_by_its_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    monkeypatch.setattr(metrics, "get_meter", provider.get_meter)
+    wrapper._duration.cache_clear()
+    parts = Parts(perceivers=(FakePerceiver("text", fault="fails"),), reasoner=ScriptedReasoner())
+    await Agent(parts).respond(Turn(text=f"I like {SECRET}."))
+    wrapper._duration.cache_clear()
+    told = reader.get_metrics_data()
+    assert told is not None
+    (metric,) = told.resource_metrics[0].scope_metrics[0].metrics
+    assert metric.name == "affectgraph.node.duration"
+    outcomes = {
+        point.attributes["affectgraph.node"]: point.attributes["affectgraph.outcome"]
+        for point in metric.data.data_points
+        if point.attributes
+    }
+    assert outcomes["text"] == "failed"
+    assert outcomes["reason"] == "done"
+    assert SECRET not in told.to_json()
+    provider.shutdown()

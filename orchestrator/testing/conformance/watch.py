@@ -195,6 +195,6 @@ class Overheard:
 
         kept, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(kept))
-        with mock.patch.object(trace, "get_tracer_provider", lambda: provider):
+        with mock.patch.object(trace, "get_tracer_provider", return_value=provider):
             yield
         self._told += [span.to_json() for span in kept.get_finished_spans()]

@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from affectgraph.orchestrator import Agent, Parts, support_graph
-from affectgraph.orchestrator.compiler import GraphError, check, compose
+from affectgraph.orchestrator.compiler import Branch, GraphError, check, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 
@@ -83,6 +83,14 @@ def test_what_compose_made_passes() -> None:
     nodes = [Node(name, step) for name in "abcd"]
     edges = [(START, "a"), ("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("d", END)]
     check(compose(State, nodes, edges))
+
+
+def test_a_bounded_loop_that_compose_made_passes() -> None:
+    async def step() -> None: ...
+
+    back = Branch("b", lambda: "again", {"again": "a", "end": END}, at_most=3, otherwise="end")
+    nodes = [Node(name, step) for name in "ab"]
+    check(compose(State, nodes, [(START, "a"), ("a", "b")], [back]))
 
 
 def parts() -> Parts:
