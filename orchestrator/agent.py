@@ -273,13 +273,12 @@ class Agent:
         if outcome.packet is not None:
             yield HandedOff(packet=HandOffPacket.model_validate(outcome.packet))
         else:
-            yield Done(reply=_finished(outcome))
+            yield Done(reply=_finished(outcome, run.control))
 
 
-def _finished(outcome: Outcome) -> Reply:
-    reply = Reply.of(outcome.state)
-    timings = {**reply.timings_ms, "turn": round(outcome.seconds * 1000, 3)}
-    return reply.model_copy(update={"timings_ms": timings})
+def _finished(outcome: Outcome, control: TurnControl) -> Reply:
+    timings = {**control.timings_ms, "turn": round(outcome.seconds * 1000, 3)}
+    return Reply.of(outcome.state, timings)
 
 
 async def _answered(

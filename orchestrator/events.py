@@ -18,7 +18,7 @@ from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.plan import Decision
 
 
-class _Event(BaseModel):
+class TurnEvent(BaseModel):
     """What all events have.
 
     Attributes:
@@ -35,62 +35,62 @@ class _Event(BaseModel):
         return ""
 
 
-class Noticed(_Event):
+class Noticed(TurnEvent):
     """A disclosure that the person must see before anything else."""
 
     kind: Literal["noticed"] = "noticed"
     text: str
 
 
-class Perceived(_Event):
+class Perceived(TurnEvent):
     """A perceiver has read, or abstained."""
 
     kind: Literal["perceived"] = "perceived"
     reading: Reading
 
 
-class Omitted(_Event):
+class Omitted(TurnEvent):
     """A node failed or was late; the turn goes on without it."""
 
     kind: Literal["omitted"] = "omitted"
     left_out: LeftOut
 
 
-class Fused(_Event):
+class Fused(TurnEvent):
     """The readings were fused; ``None`` if nothing was perceived."""
 
     kind: Literal["fused"] = "fused"
     affect: Affect | None
 
 
-class Assessed(_Event):
+class Assessed(TurnEvent):
     """The triage is done."""
 
     kind: Literal["assessed"] = "assessed"
     risk: RiskAssessment
 
 
-class Recalled(_Event):
+class Recalled(TurnEvent):
     """Memories came to mind."""
 
     kind: Literal["recalled"] = "recalled"
     recollections: tuple[Recollection, ...]
 
 
-class Decided(_Event):
+class Decided(TurnEvent):
     """One label of the plan is decided."""
 
     kind: Literal["decided"] = "decided"
     decision: Decision
 
 
-class Held(_Event):
+class Held(TurnEvent):
     """Words were generated that nobody may see yet: the output policies have not passed them."""
 
     kind: Literal["held"] = "held"
 
 
-class Token(_Event):
+class Token(TurnEvent):
     """A released piece of the reply: the output policies have passed it."""
 
     kind: Literal["token"] = "token"
@@ -102,7 +102,7 @@ class Token(_Event):
         return self.text
 
 
-class Replaced(_Event):
+class Replaced(TurnEvent):
     """A policy stopped the model's words; ``text`` stands in their place."""
 
     kind: Literal["replaced"] = "replaced"
@@ -115,21 +115,21 @@ class Replaced(_Event):
         return self.text
 
 
-class HandedOff(_Event):
+class HandedOff(TurnEvent):
     """The turn waits for a person to answer in the agent's place."""
 
     kind: Literal["handed-off"] = "handed-off"
     packet: HandOffPacket
 
 
-class Remembered(_Event):
+class Remembered(TurnEvent):
     """The exchange was written to memory."""
 
     kind: Literal["remembered"] = "remembered"
     record_id: str
 
 
-class Failed(_Event):
+class Failed(TurnEvent):
     """The turn could not be taken; the thread is as it was. The error itself is raised next.
 
     Attributes:
@@ -142,7 +142,7 @@ class Failed(_Event):
     detail: str
 
 
-class Done(_Event):
+class Done(TurnEvent):
     """The turn is over."""
 
     kind: Literal["done"] = "done"

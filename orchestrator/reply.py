@@ -51,8 +51,8 @@ class Reply(BaseModel):
     timings_ms: dict[str, float]
 
     @classmethod
-    def of(cls, state: TurnState) -> Reply:
-        """Read the result out of a finished turn's state."""
+    def of(cls, state: TurnState, timings_ms: dict[str, float] | None = None) -> Reply:
+        """Read the result out of a finished turn's state; timings too, if none are given."""
         answer, plan = state["answer"], state["plan"]
         assert answer is not None
         return cls(
@@ -69,7 +69,7 @@ class Reply(BaseModel):
             system_emotion=plan.system_emotion,
             remembered=state["remembered"],
             left_out=state["left_out"],
-            timings_ms=state["timings_ms"],
+            timings_ms=state["timings_ms"] if timings_ms is None else timings_ms,
         )
 
     def to_json(self) -> dict[str, Any]:

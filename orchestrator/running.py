@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -76,8 +76,8 @@ class GraphRun:
         """
         # A task of its own, so that spans nest in one context however the events are consumed. It
         # never outlives this generator.
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._run(given, outcome, queue.put_nowait))
+        queue = self.control.events
+        task = asyncio.create_task(self._run(given, outcome))
         task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -92,7 +92,7 @@ class GraphRun:
         finally:
             await self._end(task)
 
-    async def _run(self, given: Given, outcome: Outcome, put: Callable[[Event], None]) -> None:
+    async def _run(self, given: Given, outcome: Outcome) -> None:
         started = time.perf_counter()
         # Our nodes look for the control in the runtime context; the graph does not ask for one, so
         # that it can be embedded and served without.
@@ -102,16 +102,13 @@ class GraphRun:
                 given,
                 thread_config(self.key),
                 context=self.control,
-                stream_mode=["custom", "values"],
+                stream_mode="values",
                 durability="exit",
                 version="v2",
             ):
-                if part["type"] == "custom":
-                    put(part["data"])
-                elif part["type"] == "values":
-                    outcome.state = part["data"]
-                    if part["interrupts"]:
-                        outcome.packet = part["interrupts"][0].value
+                outcome.state = part["data"]
+                if part["interrupts"]:
+                    outcome.packet = part["interrupts"][0].value
         outcome.seconds = time.perf_counter() - started
         outcome.ended = True
 

@@ -158,7 +158,7 @@ def conversation(agent: Agent) -> Conversation:
             raise RefusedTurnError(
                 "no turn was taken: send it as the run's input, not by a command"
             )
-        reply = Reply.of(end)
+        reply = Reply.of(end, run.timings_ms)
         run.tell(Done(reply=reply))
         return {"reply": reply.to_json()}
 
@@ -181,12 +181,22 @@ class Run:
     def __init__(self, inner: Any, config: RunnableConfig, write: Callable[[Any], None]) -> None:
         self._inner, self._config, self._write = inner, config, write
         self._numbers = count(1)
-        self._control = TurnControl()
+        self._control = TurnControl(self._take)
+
+    @property
+    def timings_ms(self) -> dict[str, float]:
+        """Wall time of each node in milliseconds."""
+        return self._control.timings_ms
 
     def tell(self, event: Event) -> None:
         """Number an event and tell it."""
         numbered = event.model_copy(update={"seq": next(self._numbers)})
         self._write(numbered.model_dump(mode="json"))
+
+    def _take(self, event: Event) -> None:
+        # Whether the client has it is the server's to see to.
+        self.tell(event)
+        self._control.take(event.spoken)
 
     async def take(self, given: object, past: StateSnapshot | None) -> TurnState:
         """Run to the end, or to where a person is waited for.
@@ -224,16 +234,12 @@ class Run:
             given,
             self._config,
             context=self._control,
-            stream_mode=["custom", "values"],
+            stream_mode="values",
             version="v2",
         ):
-            if part["type"] == "custom":
-                self.tell(part["data"])
-                self._control.take(part["data"].spoken)
-            elif part["type"] == "values":
-                end = part["data"]
-                for asked in part["interrupts"]:
-                    self.tell(HandedOff(packet=HandOffPacket.model_validate(asked.value)))
+            end = part["data"]
+            for asked in part["interrupts"]:
+                self.tell(HandedOff(packet=HandOffPacket.model_validate(asked.value)))
         return end
 
 

@@ -41,12 +41,15 @@ class RiskLevel(TypedDict):
 def triage_node(parts: Parts) -> Node:
     """Assess the risk in the words, whatever else of the turn has failed or was stopped."""
     pool = BlockingPool(size=4)
+    assess = parts.safety.triage.assess
 
     async def triage(turn: Turn, readings: tuple[Reading, ...], *, emit: Emit) -> Risk:
         # Not the utterance: triage must not rest on another node's having run.
         words = words_of(turn, readings)
-        # Quick for a message, but not for the longest that is taken: off the loop.
-        risk = await pool.run(lambda: parts.safety.triage.assess(words))
+        if len(words) < getattr(parts.safety.triage, "quick_below", 0):
+            risk = assess(words)
+        else:
+            risk = await pool.run(lambda: assess(words))
         emit(Assessed(risk=risk))
         return {"risk": risk}
 

@@ -12,8 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -29,6 +28,7 @@ from affectgraph.orchestrator.events import Omitted
 from affectgraph.orchestrator.node import Emit, Node
 from affectgraph.orchestrator.signature import Signature
 from affectgraph.orchestrator.state import LeftOut
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import AffectGraphError, InputError, NodeError, is_permanent
 from affectgraph.perceivers.tracing import span
 
@@ -65,8 +65,9 @@ class Runner:
 
     async def __call__(self, state: Mapping[str, Any], runtime: Runtime[Any]) -> Update:
         """Run the node on a state; LangGraph hands in the runtime."""
-        control = runtime.context if isinstance(runtime.context, TurnControl) else None
-        watch = _Watch(runtime, control)
+        context = runtime.context
+        control = context if isinstance(context, TurnControl) else None
+        watch = _Watch(control.offer if control else runtime.stream_writer, control)
         if control is not None and self.node.after_delivery is not None:
             await control.handed_over(self.node.after_delivery)
         started = time.perf_counter()
@@ -77,10 +78,13 @@ class Runner:
         elapsed = time.perf_counter() - started
         outcome = left_out.reason if left_out else "done"
         _duration().record(elapsed, {**self._attributes, "affectgraph.outcome": outcome})
-        if self._reports:
-            update["timings_ms"] = {self.node.name: round(elapsed * 1000, 3)}
-            if left_out is not None:
-                update["left_out"] = (left_out,)
+        if self._reports and left_out is not None:
+            update["left_out"] = (left_out,)
+        timing = {self.node.name: int(elapsed * 1_000_000) / 1000}
+        if control is not None:
+            control.timings_ms |= timing
+        elif self._reports:
+            update["timings_ms"] = timing
         return update
 
     async def _guarded(
@@ -93,8 +97,11 @@ class Runner:
             if watch.stopped and not self.node.always:
                 raise _Stopped
             async with limit:
-                with watch.watching(limit, always=self.node.always):
+                watch.begin(limit, always=self.node.always)
+                try:
                     return await self._attempts(state, watch), None
+                finally:
+                    watch.end(limit)
         except (InputError, GraphBubbleUp):
             raise
         except asyncio.CancelledError as cancelled:
@@ -117,29 +124,30 @@ class Runner:
         return self._fallback(state, watch), left_out
 
     async def _attempts(self, state: Mapping[str, Any], watch: _Watch) -> Update:
-        retry = self.node.retry
+        node, retry = self.node, self.node.retry
         for attempt in range(1, retry.attempts + 1):
             try:
-                return _validated(self._written, await self._once(state, watch), self.node.name)
+                keywords = _keywords(node.signature, state, watch, node.name)
+                if node.signature.asynchronous:
+                    update = await node.body(**keywords)
+                elif node.pool is None:
+                    update = node.body(**keywords)
+                else:
+                    update = await self._off_the_loop(node.pool, keywords)
+                return _validated(self._written, update, node.name)
             except Exception as error:
                 if attempt == retry.attempts or watch.emitted or is_permanent(error):
                     raise
-                log.info("node %s: %s, trying again", self.node.name, type(error).__name__)
+                log.info("node %s: %s, trying again", node.name, type(error).__name__)
             wait = min(retry.longest, retry.wait * 2 ** (attempt - 1))
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _once(self, state: Mapping[str, Any], watch: _Watch) -> object:
-        node, body = self.node, self.node.body
-        keywords = _keywords(node.signature, state, watch, node.name)
-        if node.signature.asynchronous:
-            return await body(**keywords)
-        if node.pool is None:
-            return body(**keywords)
+    async def _off_the_loop(self, pool: BlockingPool, keywords: dict[str, Any]) -> object:
         if "emit" in keywords:
-            loop, emit = asyncio.get_running_loop(), watch.emit
+            loop, emit = asyncio.get_running_loop(), keywords["emit"]
             keywords["emit"] = lambda event: loop.call_soon_threadsafe(emit, event)
-        return await node.pool.run(lambda: body(**keywords))
+        return await pool.run(lambda: self.node.body(**keywords))
 
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._outer is None:
@@ -177,9 +185,9 @@ class Runner:
 class _Watch:
     """What one run of a node emits, and whether its turn was stopped."""
 
-    def __init__(self, runtime: Runtime[Any], control: TurnControl | None) -> None:
+    def __init__(self, write: Callable[[Any], None], control: TurnControl | None) -> None:
         self.emitted: list[Any] = []
-        self._write = runtime.stream_writer
+        self._write = write
         self._control = control
         self.emit: Emit = self._emit
 
@@ -191,20 +199,18 @@ class _Watch:
     def delivered(self) -> str | None:
         return None if self._control is None else self._control.delivered
 
-    def watching(self, limit: asyncio.Timeout, *, always: bool) -> AbstractContextManager[None]:
-        if self._control is None or always:
-            return _NOTHING
-        return self._control.watching(limit)
+    def begin(self, limit: asyncio.Timeout, *, always: bool) -> None:
+        """Let a stop of the turn cut the limit short, unless the node runs in any case."""
+        if self._control is not None and not always:
+            self._control.begin(limit)
+
+    def end(self, limit: asyncio.Timeout) -> None:
+        if self._control is not None:
+            self._control.end(limit)
 
     def _emit(self, event: Any) -> None:
         self.emitted.append(event)
-        spoken = getattr(event, "spoken", "")
-        if spoken and self._control is not None:
-            self._control.offer(spoken)
         self._write(event)
-
-
-_NOTHING: nullcontext[None] = nullcontext()
 
 
 def _keywords(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 
 @contextmanager
@@ -35,6 +36,12 @@ def model_span(operation: str, model: str, *, provider: str = "affectgraph") -> 
         yield opened
 
 
+@cache
+def tracer() -> Tracer:
+    """The tracer of this package; it follows whatever provider is set later."""
+    return trace.get_tracer("affectgraph")
+
+
 @contextmanager
 def span(
     name: str,
@@ -46,19 +53,14 @@ def span(
 
     Messages of foreign errors may quote what the person said; their type never does.
     """
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):
+    opened = tracer().start_span(name, kind=kind, attributes=attributes)
+    if not opened.get_span_context().is_valid:
         # Nobody has asked for spans: a turn has dozens, and even an empty one takes its time.
-        yield trace.INVALID_SPAN
+        yield opened
         return
-    tracer = provider.get_tracer("affectgraph")
-    with tracer.start_as_current_span(
-        name,
-        kind=kind,
-        attributes=attributes,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as opened:
+    with trace.use_span(
+        opened, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
         try:
             yield opened
         except BaseException as error:

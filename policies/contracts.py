@@ -46,7 +46,13 @@ class Sentence(BaseModel):
 
 @runtime_checkable
 class Triage(Protocol):
-    """Says how much risk a person's words show. Called on a worker thread: it may compute."""
+    """Says how much risk a person's words show.
+
+    Called on a worker thread, so it may compute. One that is quick for short texts may say so by
+    an attribute ``quick_below``, a number of characters: shorter ones are assessed in the event
+    loop, which saves a turn the way to a thread and back. It is asked in every turn; before what
+    is needed is loaded it must be 0.
+    """
 
     def warm_up(self) -> None:
         """Load rules or models; called once, before the first turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final, Literal
@@ -19,6 +20,7 @@ _RUN_ON: Final = 300
 _TAIL: Final = 100
 _CLOSERS: Final = "\"'\u201d\u2019)]*_"
 _WIDE: Final = "\u3002\uff01\uff1f"
+_STOP: Final = re.compile(rf"[\s{_WIDE}]")
 _ABBREVIATIONS: Final = frozenset(
     {"e.g.", "i.e.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "vs.", "approx.", "etc.", "a.m."}
     | {"p.m.", "u.s.", "u.k.", "cf.", "jr.", "sr.", "ph.d.", "incl."}
@@ -195,8 +197,14 @@ class _Cutter:
 
     def feed(self, piece: str) -> Iterator[tuple[str, str]]:
         """Take a piece, give the sentences that are now complete."""
-        for char in piece:
-            self.rest += char
+        start = 0
+        while start < len(piece):
+            # Up to where a sentence may end, or a run-on is cut.
+            found = _STOP.search(piece, start)
+            room = start + _RUN_ON - len(self.rest)
+            stop = min(found.end() if found else len(piece), room)
+            self.rest += piece[start:stop]
+            start = stop
             if _ends(self.rest):
                 yield self.rest, self.rest
                 self.rest = ""

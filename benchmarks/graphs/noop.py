@@ -168,6 +168,8 @@ class NoPolicies:
     def warm_up(self) -> None:
         """Nothing to load."""
 
+    quick_below = 1_000
+
     def assess(self, text: str) -> RiskAssessment:  # noqa: ARG002
         """No risk."""
         return CALM

@@ -62,22 +62,14 @@ async def run_node(
         )
     seen: list[Any] = [] if events is None else events
     first = len(seen)
-    control = TurnControl()
-    control.offer(delivered)
-    control.take(delivered)
-
-    def write(event: Any) -> None:
-        seen.append(event)
-        # Whoever runs one node takes everything at once: nothing waits for a consumer.
-        control.take(getattr(event, "spoken", ""))
-
+    control = TurnControl(seen.append)
+    control.resume_from(delivered)
     runner = Runner(node, outer=frozenset(state))
-    update = await runner(state, Runtime(context=control, stream_writer=write))
-    timings = update.pop("timings_ms")
+    update = await runner(state, Runtime(context=control))
     left_out: tuple[LeftOut, ...] = update.pop("left_out", ())
     return NodeRun(
         update=MappingProxyType(update),
         events=tuple(seen[first:]),
         left_out=left_out[0] if left_out else None,
-        timings_ms=MappingProxyType(timings),
+        timings_ms=MappingProxyType(control.timings_ms),
     )

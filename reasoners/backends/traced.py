@@ -9,9 +9,9 @@ from contextlib import aclosing
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from affectgraph.perceivers import tracing
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.reasoners.contracts import Backend, LabelField, Message, Sampling
@@ -123,8 +123,7 @@ class TracedBackend:
         if sampling is not None:
             attributes["gen_ai.request.max_tokens"] = sampling.max_tokens
             attributes["gen_ai.request.temperature"] = sampling.temperature
-        tracer = trace.get_tracer("affectgraph")
-        span = tracer.start_span(
+        span = tracing.tracer().start_span(
             f"{operation} {model}", kind=SpanKind.CLIENT, attributes=attributes
         )
         if self._capture:

@@ -321,7 +321,7 @@ async def test_what_a_person_has_received_is_counted_before_a_closing_node() -> 
     async def body(*, delivered: str | None) -> None:
         seen.append(delivered)
 
-    control.offer("two words")
+    control.offer(Token(text="two words"))
     task = asyncio.create_task(run(Node("probe", body, after_delivery=5), control=control))
     await asyncio.sleep(0.02)
     assert seen == []
@@ -333,7 +333,7 @@ async def test_what_a_person_has_received_is_counted_before_a_closing_node() -> 
 
 async def test_a_caller_that_never_takes_what_was_said_stops_the_turn() -> None:
     control = TurnControl()
-    control.offer("words")
+    control.offer(Token(text="words"))
     await control.handed_over(0.01)
     assert control.stopped
     assert control.delivered == ""

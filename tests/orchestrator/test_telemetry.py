@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from affectgraph.orchestrator import Agent, Parts, Turn, wrapper
 from affectgraph.orchestrator.testing.fakes import FakePerceiver, FakeTextPerceiver
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
+from affectgraph.perceivers import tracing
 from affectgraph.perceivers.affect import Reading
 
 SECRET = "marzipan"
@@ -30,7 +31,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
     yield exporter
     provider.shutdown()
 

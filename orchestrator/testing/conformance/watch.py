@@ -22,6 +22,8 @@ from unittest import mock
 
 from opentelemetry import trace
 
+from affectgraph.perceivers import tracing
+
 T = TypeVar("T")
 
 HEAVY: Final = frozenset(
@@ -195,6 +197,10 @@ class Overheard:
 
         kept, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(kept))
-        with mock.patch.object(trace, "get_tracer_provider", return_value=provider):
+        with (
+            # What our own spans go through, and what a part's own would.
+            mock.patch.object(tracing, "tracer", return_value=provider.get_tracer("watched")),
+            mock.patch.object(trace, "get_tracer_provider", return_value=provider),
+        ):
             yield
         self._told += [span.to_json() for span in kept.get_finished_spans()]
