@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,12 @@ Given = TurnState | Command[Any]
 
 STOPPING_SECONDS: Final = 5.0
 """How long a stopped turn may take to close itself before it is cut off."""
+
+EAGER_SECONDS: Final = 0.001
+"""Who comes back for the next event within this time takes everything as it comes."""
+
+MOST_TOGETHER: Final = 16
+"""Events that are journalled together."""
 
 RECURSION_LIMIT: Final = 25
 """LangGraph's own limit is 10,007 steps."""
@@ -76,21 +82,41 @@ class GraphRun:
         """
         # A task of its own, so that spans nest in one context however the events are consumed. It
         # never outlives this generator.
-        queue = self.control.events
+        control, clock = self.control, asyncio.get_running_loop().time
         task = asyncio.create_task(self._run(given, outcome))
-        task.add_done_callback(lambda _: queue.put_nowait(None))
+        task.add_done_callback(lambda _: control.events.put_nowait(None))
+        eager = False
         try:
-            while (event := await queue.get()) is not None:
-                spoken = event.spoken
-                if spoken:
-                    if self.control.stopped:
+            while (event := await control.events.get()) is not None:
+                for each in await self._journalled(event, eager=eager):
+                    if control.stopped and each.spoken:
                         continue
-                    await self.store.delivered(self.turn_id, spoken)
-                    self.control.take(spoken)
-                yield event
+                    control.take(each.spoken)
+                    given_at = clock()
+                    yield each
+                    eager = clock() - given_at < EAGER_SECONDS
             task.result()
         finally:
             await self._end(task)
+
+    async def _journalled(self, event: Event, *, eager: bool) -> Sequence[Event]:
+        """An event, and those that wait behind it; what they say is in the journal.
+
+        Written together for a consumer that takes each as soon as it is there. One that lingers,
+        as a voice does, gets them one by one: the journal is to hold what it had, not what lay
+        ready for it.
+        """
+        together, queue = [event], self.control.events
+        while eager and len(together) < MOST_TOGETHER and not queue.empty():
+            following = queue.get_nowait()
+            if following is None:
+                queue.put_nowait(None)
+                break
+            together.append(following)
+        spoken = "".join([each.spoken for each in together])
+        if spoken and not self.control.stopped:
+            await self.store.delivered(self.turn_id, spoken)
+        return together
 
     async def _run(self, given: Given, outcome: Outcome) -> None:
         started = time.perf_counter()
