@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -92,29 +92,32 @@ class Agent:
         """
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
+        opening = self._opening
         try:
-            await asyncio.shield(self._opening)
+            await asyncio.shield(opening)
         except Exception:
             # What was wrong may be put right: try again with the next turn.
-            self._opening = None
+            if self._opening is opening:
+                self._opening = None
             raise
 
     async def _open(self) -> None:
         await self._store.open()
         self._app.checkpointer = self._store.saver
-        await self._recovery.begin()
         await self._keeping.begin()
 
     async def close(self) -> None:
         """Close what the parts hold open; the agent takes no turns afterwards."""
-        await self._warming.end()
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
-            await self._keeping.end()
-        await self._parts.reasoner.close()
-        if self._parts.memory is not None:
-            await self._parts.memory.close()
-        await self._store.close()
+        async with AsyncExitStack() as closing:
+            # The last that is named closes first, and each closes though another fails to.
+            closing.push_async_callback(self._store.close)
+            if self._parts.memory is not None:
+                closing.push_async_callback(self._parts.memory.close)
+            closing.push_async_callback(self._parts.reasoner.close)
+            if self._opening is not None:
+                await asyncio.wait([self._opening])
+                closing.push_async_callback(self._keeping.end)
+            closing.push_async_callback(self._warming.end)
 
     async def warm_up(self) -> None:
         """Load all models side by side.
@@ -180,7 +183,7 @@ class Agent:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
             return None
-        async with self._sessions.turn(key, thread) as (_, control):
+        async with self._sessions.hold(key) as (_, control):
             lost = await self._recovery.waiting_for_person(key)
             if lost is None:
                 raise InputError(f"no turn of thread {thread!r} waits for an answer")
@@ -199,14 +202,14 @@ class Agent:
         await self.open()
         key = thread_key(user, thread)
         numbers = count(1)
-        async with self._sessions.turn(key, thread) as (session, control):
+        async with self._sessions.hold(key) as (session, control):
             turn = await self._recovery.again(key)
             if turn is not None:
                 async with aclosing(self._turn(key, turn, session, control)) as events:
                     async for event in events:
                         yield _numbered(event, numbers)
                 return
-            for state in await self._recovery.settle(key):
+            for state in await self._recovery.settle(key, waiting=False):
                 yield _numbered(Done(reply=Reply.of(state)), numbers)
 
     async def lost(self, user: str) -> tuple[str, ...]:
@@ -218,7 +221,7 @@ class Agent:
         """Erase all that is kept of a person: every thread, and the memory."""
         await self.open()
         for key in await self._store.threads(user):
-            async with self._sessions.of(key).lock:
+            async with self._sessions.hold(key):
                 await self._store.delete(key)
         if self._parts.memory is not None:
             await self._parts.memory.erase(user)
@@ -242,6 +245,9 @@ class Agent:
                             packet = event.packet
                             # Before anybody hears of it: the answer may come at once.
                             session.answer = asyncio.get_running_loop().create_future()
+                            if len(session.controls) > 1:
+                                # The person has written again while this turn ran.
+                                session.stop_waiting()
                         yield event
                 if packet is None or session.answer is None:
                     return
@@ -260,16 +266,14 @@ class Agent:
                     yield event
             kept = True
         except InputError:
-            # Refused before anything was said: nothing of it is to be taken up again.
-            kept = True
+            # Refused at the door, before anything was said: nothing of it is to be taken up again.
+            kept = not run.control.delivered
             raise
         finally:
             closed = kept or (run.control.stopped and outcome.ended)
             if closed and outcome.packet is None:
                 await self._store.end(run.turn_id)
                 self._keeping.after_turn(run.key)
-            else:
-                self._recovery.note(run.key)
         if outcome.packet is not None:
             yield HandedOff(packet=HandOffPacket.model_validate(outcome.packet))
         else:

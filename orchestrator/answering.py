@@ -67,20 +67,19 @@ def crisis_node(parts: Parts) -> Node:
         risk: RiskAssessment, shown_resources: tuple[str, ...], *, emit: Emit
     ) -> Answered:
         reply = parts.safety.crisis.respond(risk, shown=shown_resources)
-        emit(Token(text=reply.text))
+        emit(Token(text=reply.text, crisis=True))
         named = tuple(resource.id for resource in reply.resources)
         return {
             "answer": Answer(delivered=reply.text, source="crisis", resources=named),
             "shown_resources": (*shown_resources, *named),
         }
 
-    def degrade(*, emit: Emit, stopped: bool) -> Answered:
-        if stopped:
-            return {"answer": Answer(delivered="", source="crisis")}
-        emit(Token(text=CRISIS_FALLBACK))
+    def degrade(*, emit: Emit) -> Answered:
+        emit(Token(text=CRISIS_FALLBACK, crisis=True))
         return {"answer": Answer(delivered=CRISIS_FALLBACK, source="crisis")}
 
-    return Node("crisis", crisis, parts.limits.triage, degrade)
+    # Not even another message of the person's own keeps these words back.
+    return Node("crisis", crisis, parts.limits.triage, degrade, always=True)
 
 
 def decide_node(stage: LabelStage, parts: Parts) -> Node:
@@ -251,7 +250,7 @@ def _with_resources(
 
     Not in every later turn of the thread: words that repeat themselves are no longer read.
     """
-    before = history[-1].risk_level if history else 0
+    before = max((exchange.risk_level for exchange in unanswered(history)), default=0)
     if risk.level < AUGMENT_LEVEL <= before:
         risk = risk.model_copy(update={"level": AUGMENT_LEVEL})
     addition = parts.safety.crisis.augment(risk, shown=shown)
@@ -261,6 +260,14 @@ def _with_resources(
     named = tuple(resource.id for resource in addition.resources)
     update = {"delivered": f"{answer.delivered}\n\n{addition.text}", "resources": named}
     return {"answer": answer.model_copy(update=update), "shown_resources": (*shown, *named)}
+
+
+def unanswered(history: Sequence[Exchange]) -> Sequence[Exchange]:
+    """The exchanges from the last whole reply on: what came after it was cut short."""
+    start = len(history) - 1
+    while start > 0 and history[start].interrupted:
+        start -= 1
+    return history[max(0, start) :]
 
 
 def _context(

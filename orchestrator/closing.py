@@ -33,6 +33,7 @@ class Kept(TypedDict):
 
     history: tuple[Exchange, ...]
     answer: Answer
+    shown_resources: tuple[str, ...]
     remembered: NotRequired[str | None]
 
 
@@ -124,12 +125,18 @@ def remember_node(parts: Parts) -> Node:
         answer: Answer | None,
         history: tuple[Exchange, ...],
         left_out: tuple[LeftOut, ...],
+        shown_resources: tuple[str, ...],
         *,
         delivered: str | None,
     ) -> Kept:
         said = answer or Answer(delivered="", source="fallback")
+        # A list where a checkpointer that forgets its types has kept it while a person was asked.
+        shown = tuple(shown_resources)
         cut = any(part.reason == "stopped" for part in left_out)
         if delivered is not None and (cut or delivered != said.delivered):
+            if said.resources and len(delivered.rstrip()) < len(said.delivered.rstrip()):
+                # What names them comes last: they have not been seen, and may be named again.
+                shown = shown[: len(shown) - len(said.resources)]
             update = {
                 "delivered": delivered,
                 "generated": said.generated or said.delivered,
@@ -144,7 +151,8 @@ def remember_node(parts: Parts) -> Node:
             turn=head.id,
             interrupted=said.interrupted,
         )
-        return {"history": (*history, exchange)[-parts.keep_exchanges :], "answer": said}
+        kept = (*history, exchange)[-parts.keep_exchanges :]
+        return {"history": kept, "answer": said, "shown_resources": shown}
 
     async def remember(
         head: TurnHead,
@@ -155,11 +163,22 @@ def remember_node(parts: Parts) -> Node:
         answer: Answer | None,
         history: tuple[Exchange, ...],
         left_out: tuple[LeftOut, ...],
+        shown_resources: tuple[str, ...],
         *,
         emit: Emit,
         delivered: str | None,
     ) -> Kept:
-        kept = keep(head, utterance, plan, risk, answer, history, left_out, delivered=delivered)
+        kept = keep(
+            head,
+            utterance,
+            plan,
+            risk,
+            answer,
+            history,
+            left_out,
+            shown_resources,
+            delivered=delivered,
+        )
         permitted = parts.allows(head.consent, "memory")
         if parts.memory is None or not permitted or not utterance:
             return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from affectgraph.orchestrator.events import Event, TurnEvent
 
@@ -43,8 +44,11 @@ class TurnControl:
         """End the turn: cancel what runs, begin nothing more that can be left out."""
         self.stopped = True
         now = asyncio.get_running_loop().time()
-        for scope in self._scopes:
-            scope.reschedule(now)
+        scopes, self._scopes = self._scopes, set()
+        for scope in scopes:
+            # One that has just expired by itself cannot be cut short, and need not be.
+            with suppress(RuntimeError):
+                scope.reschedule(now)
         self._moved.set()
 
     def resume_from(self, delivered: str) -> None:

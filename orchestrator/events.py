@@ -34,6 +34,11 @@ class TurnEvent(BaseModel):
         """What the event adds to the reply that the person receives."""
         return ""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes out even in a turn that was stopped."""
+        return False
+
 
 class Noticed(TurnEvent):
     """A disclosure that the person must see before anything else."""
@@ -91,10 +96,21 @@ class Held(TurnEvent):
 
 
 class Token(TurnEvent):
-    """A released piece of the reply: the output policies have passed it."""
+    """A released piece of the reply: the output policies have passed it.
+
+    Attributes:
+        text: The words.
+        crisis: Whether the crisis responder says them: another message does not stop them.
+    """
 
     kind: Literal["token"] = "token"
     text: str
+    crisis: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes out even in a turn that was stopped."""
+        return self.crisis
 
     @property
     def spoken(self) -> str:

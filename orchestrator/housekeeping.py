@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from affectgraph.orchestrator.threads import ThreadStore
-from affectgraph.perceivers.errors import AffectGraphError
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class Housekeeping:
             key = await self._due.get()
             try:
                 await self._store.prune(key, self._retention.checkpoints)
-            except AffectGraphError as error:
+            except Exception as error:  # noqa: BLE001 - the next thread is to be pruned all the same
                 log.warning("a thread was not pruned: %s", type(error).__name__)
             finally:
                 self._due.task_done()

@@ -62,6 +62,8 @@ class Node:
         retry: When to try again.
         pool: Where a plain function runs. One that hangs keeps its place in the pool.
         always: Run even in a turn that was stopped, as what closes a turn must.
+        refuses: Let an ``InputError`` of the body end the turn: for nodes at a graph's door. That
+            of any other node is a failure like others, as the turn has begun.
         after_delivery: Wait until the person has received what was said, at most this many
             seconds, before starting; ``None`` for not waiting.
     """
@@ -73,6 +75,7 @@ class Node:
     retry: Retry = Retry()
     pool: BlockingPool | None = None
     always: bool = False
+    refuses: bool = False
     after_delivery: float | None = None
 
     @cached_property

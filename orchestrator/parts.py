@@ -95,7 +95,7 @@ class Parts:
         nodes: Nodes that stand in the place of the graph's own, by name.
 
     Raises:
-        BuildError: If two perceivers read the same modality.
+        BuildError: If two perceivers read the same modality, or no exchange is to be kept.
     """
 
     perceivers: tuple[Perceiver, ...]
@@ -109,6 +109,11 @@ class Parts:
     nodes: Mapping[str, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.keep_exchanges < 1:
+            raise BuildError(
+                f"keep_exchanges is {self.keep_exchanges}: at least one must stay, or no turn knows"
+                " what it follows"
+            )
         double = [m for m, n in Counter(p.modality for p in self.perceivers).items() if n > 1]
         if double:
             raise BuildError(f"two perceivers read the same modality: {', '.join(double)}")

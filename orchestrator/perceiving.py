@@ -67,7 +67,7 @@ def words_of(turn: Turn, readings: Sequence[Reading]) -> str:
 
 def admit_node(parts: Parts) -> Node:
     """Open and check the media, start the turn's keys anew, tell what must be told."""
-    pool = BlockingPool(size=1)
+    pool = BlockingPool(size=4)
 
     def fresh(
         turn: Turn,
@@ -78,6 +78,7 @@ def admit_node(parts: Parts) -> Node:
         shown_resources: tuple[str, ...] = (),
         *,
         emit: Emit,
+        stopped: bool,
     ) -> Admitted:
         senses = _senses(parts, turn)
         notices = parts.safety.disclosure.notices(
@@ -85,8 +86,9 @@ def admit_node(parts: Parts) -> Node:
         )
         for text in notices:
             emit(Noticed(text=text))
-        said_ai = AI_NOTICE in notices or AI_ANSWER in notices
-        told = tuple(sorted({*noticed_senses, *senses}))
+        # In a turn that was stopped nobody may have seen them: the next one tells them again.
+        said_ai = not stopped and (AI_NOTICE in notices or AI_ANSWER in notices)
+        told = noticed_senses if stopped else tuple(sorted({*noticed_senses, *senses}))
         return {
             "head": TurnHead.of(turn),
             "notices": notices,
@@ -116,14 +118,22 @@ def admit_node(parts: Parts) -> Node:
         shown_resources: tuple[str, ...] = (),
         *,
         emit: Emit,
+        stopped: bool,
     ) -> Admitted:
         if turn.images or turn.audio:
             await pool.run(turn.check_media)
         return fresh(
-            turn, history, risk_level, noticed_at, noticed_senses, shown_resources, emit=emit
+            turn,
+            history,
+            risk_level,
+            noticed_at,
+            noticed_senses,
+            shown_resources,
+            emit=emit,
+            stopped=stopped,
         )
 
-    return Node("admit", admit, parts.limits.admit, fresh, always=True)
+    return Node("admit", admit, parts.limits.admit, fresh, always=True, refuses=True)
 
 
 def perceiver_node(perceiver: Perceiver, parts: Parts) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from affectgraph.orchestrator.state import TurnState
 from affectgraph.orchestrator.threads import ThreadStore
 from affectgraph.perceivers.tracing import span
 from affectgraph.perceivers.turn import Turn
+
+log = logging.getLogger(__name__)
 
 App = CompiledStateGraph[TurnState, None, TurnState, TurnState]
 Given = TurnState | Command[Any]
@@ -89,7 +92,7 @@ class GraphRun:
         try:
             while (event := await control.events.get()) is not None:
                 for each in await self._journalled(event, eager=eager):
-                    if control.stopped and each.spoken:
+                    if control.stopped and each.spoken and not each.urgent:
                         continue
                     control.take(each.spoken)
                     given_at = clock()
@@ -114,8 +117,11 @@ class GraphRun:
                 break
             together.append(following)
         spoken = "".join([each.spoken for each in together])
-        if spoken and not self.control.stopped:
-            await self.store.delivered(self.turn_id, spoken)
+        if spoken:
+            try:
+                await self.store.delivered(self.turn_id, spoken)
+            except Exception as error:  # noqa: BLE001 - the words count for more than their record
+                log.error("a reply goes out unjournalled: %s", type(error).__name__)
         return together
 
     async def _run(self, given: Given, outcome: Outcome) -> None:
@@ -142,13 +148,16 @@ class GraphRun:
         """See the run to its end, whoever left it: by stopping it, then by cutting it off."""
         if task.done():
             return
-        self.control.stop()
         try:
+            self.control.stop()
             await asyncio.wait([task], timeout=STOPPING_SECONDS)
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # Nobody is there to raise it to; asyncio would print it, words and all.
+                log.warning("a turn that was left ended in %s", type(error).__name__)
 
 
 def taking(turn: Turn) -> TurnState:

@@ -71,6 +71,17 @@ class Sessions:
         return session
 
     @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[tuple[Session, TurnControl]]:
+        """Hold a thread for what belongs to an earlier turn: behind others, and stopping none."""
+        session, control = self.of(key), TurnControl()
+        session.controls.append(control)
+        try:
+            async with session.lock:
+                yield session, control
+        finally:
+            session.controls.remove(control)
+
+    @asynccontextmanager
     async def turn(self, key: str, thread: str) -> AsyncIterator[tuple[Session, TurnControl]]:
         """Hold a thread for one turn.
 
@@ -81,7 +92,7 @@ class Sessions:
         Raises:
             BusyError: If another turn holds it and the policy is ``reject``.
         """
-        session, control = self.of(key), TurnControl()
+        session = self.of(key)
         # Who writes again no longer waits for somebody else's answer, whatever the policy.
         ends_at_once = session.stop_waiting()
         if self._on_busy == "reject" and session.controls and not ends_at_once:
@@ -89,9 +100,5 @@ class Sessions:
         if self._on_busy == "interrupt":
             for earlier in session.controls:
                 earlier.stop()
-        session.controls.append(control)
-        try:
-            async with session.lock:
-                yield session, control
-        finally:
-            session.controls.remove(control)
+        async with self.hold(key) as held:
+            yield held

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NotRequired, get_origin, get_type_hints
+from typing import Any, Final, NotRequired, Required, get_origin, get_type_hints
 
 from typing_extensions import is_typeddict
 
@@ -89,10 +89,11 @@ def signature_of(call: Callable[..., Any]) -> Signature:
 def _written(returns: Any) -> dict[str, Any]:
     if not is_typeddict(returns):
         return {}
-    # Not __required_keys__: it overlooks NotRequired where annotations are strings.
+    # Not __required_keys__ alone: it overlooks these marks where annotations are strings.
     marked = get_type_hints(returns, include_extras=True)
     left_open = {key for key, hint in marked.items() if get_origin(hint) is NotRequired}
+    required = {key for key, hint in marked.items() if get_origin(hint) is Required}
     return {
         "writes": get_type_hints(returns),
-        "sure": frozenset(returns.__required_keys__) - left_open,
+        "sure": (frozenset(returns.__required_keys__) - left_open) | required,
     }

@@ -7,6 +7,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from affectgraph.memory.record import Cue, Recollection
+from affectgraph.orchestrator.answering import unanswered
 from affectgraph.orchestrator.events import Assessed, Recalled
 from affectgraph.orchestrator.handoff import CRISIS_LEVEL
 from affectgraph.orchestrator.node import Emit, Node
@@ -18,6 +19,7 @@ from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.turn import Turn
 from affectgraph.policies.triage import accumulate
 from affectgraph.policies.verdict import RiskAssessment
+from affectgraph.reasoners.context import Exchange
 
 
 class Risk(TypedDict):
@@ -32,9 +34,10 @@ class Recalls(TypedDict):
     recalled: tuple[Recollection, ...]
 
 
-class RiskLevel(TypedDict):
-    """What the thread carries on."""
+class Escalated(TypedDict):
+    """What is answered to, and what the thread carries on."""
 
+    risk: RiskAssessment
     risk_level: int
 
 
@@ -80,15 +83,33 @@ def recall_node(parts: Parts) -> Node:
 
 
 def escalate_node(parts: Parts) -> Node:
-    """Carry the thread's risk level on; :func:`path_of` then chooses who answers."""
+    """Carry the thread's risk level on; :func:`path_of` then chooses who answers.
 
-    async def escalate(risk_level: int, risk: RiskAssessment) -> RiskLevel:
-        return {"risk_level": accumulate(risk_level, risk)}
+    Crisis words that the person never received, because the turn was left or its process died,
+    are still owed: the next turn is answered as that one should have been.
+    """
 
-    def degrade(risk_level: int, risk: RiskAssessment) -> RiskLevel:
-        return {"risk_level": max(risk_level, risk.level)}
+    async def escalate(
+        risk_level: int, risk: RiskAssessment, history: tuple[Exchange, ...]
+    ) -> Escalated:
+        return {"risk": _owed(risk, history), "risk_level": accumulate(risk_level, risk)}
+
+    def degrade(risk_level: int, risk: RiskAssessment, history: tuple[Exchange, ...]) -> Escalated:
+        return {"risk": _owed(risk, history), "risk_level": max(risk_level, risk.level)}
 
     return Node("escalate", escalate, parts.limits.triage, degrade, always=True)
+
+
+def _owed(risk: RiskAssessment, history: tuple[Exchange, ...]) -> RiskAssessment:
+    unheard = [
+        exchange.risk_level
+        for exchange in unanswered(history)
+        if exchange.interrupted and not exchange.replied.strip()
+    ]
+    level = max(unheard, default=0)
+    if level < CRISIS_LEVEL or level <= risk.level:
+        return risk
+    return risk.model_copy(update={"level": level})
 
 
 def path_of(risk: RiskAssessment) -> Literal["crisis", "reason"]:

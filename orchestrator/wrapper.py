@@ -1,9 +1,9 @@
 """The one wrapper around every node: checks, time limit, retry, span, metrics, degraded result.
 
 A body may fail or hang as it likes: the wrapper turns that into a :class:`LeftOut` that names the
-node, asks the node's ``degrade`` what to go on with, and the turn continues. Only an
-:class:`~affectgraph.perceivers.errors.InputError` passes through, for a turn that should never have
-begun, and LangGraph's interrupts and cancellation, which are the caller's.
+node, asks the node's ``degrade`` what to go on with, and the turn continues. Only LangGraph's
+interrupts and cancellation pass through, which are the caller's, and at a graph's door an
+:class:`~affectgraph.perceivers.errors.InputError`, for a turn that should never have begun.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Runner:
     ) -> tuple[Update, LeftOut | None]:
         limit = asyncio.timeout(self.node.timeout)
         error: BaseException
+        state = self._checked(state)
         try:
-            state = self._checked(state)
             if watch.stopped and not self.node.always:
                 raise _Stopped
             async with limit:
@@ -102,8 +102,12 @@ class Runner:
                     return await self._attempts(state, watch), None
                 finally:
                     watch.end(limit)
-        except (InputError, GraphBubbleUp):
+        except GraphBubbleUp:
             raise
+        except InputError as refused:
+            if self.node.refuses:
+                raise
+            error = refused
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -144,10 +148,19 @@ class Runner:
         raise AssertionError("the last attempt returns or raises")
 
     async def _off_the_loop(self, pool: BlockingPool, keywords: dict[str, Any]) -> object:
-        if "emit" in keywords:
-            loop, emit = asyncio.get_running_loop(), keywords["emit"]
-            keywords["emit"] = lambda event: loop.call_soon_threadsafe(emit, event)
-        return await pool.run(lambda: self.node.body(**keywords))
+        loop, emit, awaited = asyncio.get_running_loop(), keywords.get("emit"), True
+
+        def while_awaited(event: Any) -> None:
+            # A thread that was given up runs on; nobody wants to hear of it.
+            if awaited and emit is not None:
+                emit(event)
+
+        if emit is not None:
+            keywords["emit"] = lambda event: loop.call_soon_threadsafe(while_awaited, event)
+        try:
+            return await pool.run(lambda: self.node.body(**keywords))
+        finally:
+            awaited = False
 
     def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._outer is None:
@@ -249,8 +262,9 @@ def _faults(error: ValidationError) -> str:
     """Where and how a value is wrong, without the value: it may be what a person said."""
     told = []
     for fault in error.errors(include_input=False, include_context=False, include_url=False):
-        where = ".".join(str(step) for step in fault["loc"]) or "something"
-        told.append(f"{where!r}: {fault['type'].replace('_', ' ')}")
+        # The key alone: what lies deeper may be named by a person's words.
+        key = fault["loc"][0] if fault["loc"] else "something"
+        told.append(f"{key!r}: {fault['type'].replace('_', ' ')}")
     return "; ".join(told)
 
 

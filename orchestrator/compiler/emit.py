@@ -42,9 +42,11 @@ def emit_graph(
     graph: Any = StateGraph(whole, input_schema=state, output_schema=state)
     sources, deferring = joins(plan), deferred(plan)
     reports = {"left_out", "timings_ms"} <= set(hints)
+    # LangGraph lets a choice see what its source reads, and nothing else.
+    chosen_by = {b.source: signature_of(b.choose).reads for b in branches}
     for node in nodes:
         run: Any = Runner(node, outer=outer.get(node.name, frozenset()), reports=reports)
-        reads = {key: hints[key] for key in node.reads}
+        reads = {key: hints[key] for key in (*node.reads, *chosen_by.get(node.name, ()))}
         if _rounds(node.name) in rounds:
             run = _counting(run, _rounds(node.name))
             reads[_rounds(node.name)] = rounds[_rounds(node.name)]

@@ -63,6 +63,12 @@ def shown(hint: Any) -> str:
     return getattr(hint, "__name__", str(hint))
 
 
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a union; any other type alone."""
+    hint = _bare(hint)
+    return get_args(hint) if _is_union(hint) else (hint,)
+
+
 def _bare(hint: Any) -> Any:
     """Without marks, aliases and names that stand for another type."""
     while True:
@@ -95,7 +101,8 @@ def _class_fits(written: Any, read: Any) -> bool:
     if not isinstance(wide, type) or not isinstance(narrow, type):
         return True
     if is_protocol(wide):
-        return all(hasattr(narrow, member) for member in get_protocol_members(wide))
+        told = {name for base in narrow.__mro__ for name in getattr(base, "__annotations__", ())}
+        return all(m in told or hasattr(narrow, m) for m in get_protocol_members(wide))
     # The numeric tower, as type checkers have it.
     if not (issubclass(narrow, wide) or (wide is float and narrow is int)):
         return False

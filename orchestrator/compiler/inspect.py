@@ -21,13 +21,14 @@ from affectgraph.orchestrator.compiler.checks import (
 )
 from affectgraph.orchestrator.compiler.faults import Advice, Fault, GraphError
 from affectgraph.orchestrator.compiler.keychecks import (
-    Use,
     declaration_faults,
     sharing_faults,
     unwritten_faults,
+    uses_of,
 )
 from affectgraph.orchestrator.compiler.keys import keys_of
 from affectgraph.orchestrator.compiler.shape import Edge, Run, Shape
+from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.wrapper import Runner
 
 
@@ -49,14 +50,14 @@ def check(graph: StateGraph[Any, Any, Any, Any], *, inputs: frozenset[str] = fro
     """
     plan = _shape_of(graph)
     keys = keys_of(graph.state_schema)
-    uses = [use for name in plan.nodes if (use := _use_of(graph, name))]
+    known = {name: node for name in plan.nodes if (node := _node_of(graph, name))}
+    uses, _ = uses_of(list(known.values()), ())
     faults = [*reach_faults(plan), *declaration_faults(uses, keys)]
     faults += cycle_faults(plan)
     if not plan.cycles():
         faults += _join_faults(graph, plan)
         faults += sharing_faults(plan, uses, keys)
-        foreign = len(uses) < len(plan.nodes)
-        if not foreign:
+        if len(known) == len(plan.nodes):
             faults += unwritten_faults(plan, uses, keys, inputs)
     if faults:
         raise GraphError(faults)
@@ -86,14 +87,11 @@ def _shape_of(graph: StateGraph[Any, Any, Any, Any]) -> Shape:
     return Shape(names, tuple(dict.fromkeys(plain)), branches, bounded)
 
 
-def _use_of(graph: StateGraph[Any, Any, Any, Any], name: str) -> Use | None:
+def _node_of(graph: StateGraph[Any, Any, Any, Any], name: str) -> Node | None:
     runnable: Any = graph.nodes[name].runnable
     runner = getattr(runnable, "afunc", None)
     runner = getattr(runner, "runner", runner)
-    if not isinstance(runner, Runner):
-        return None
-    node = runner.node
-    return Use(name, node.reads, node.optional, node.writes, node.sure, f"node '{name}'")
+    return runner.node if isinstance(runner, Runner) else None
 
 
 def _join_faults(graph: StateGraph[Any, Any, Any, Any], plan: Shape) -> Iterator[Fault]:

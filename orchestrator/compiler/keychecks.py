@@ -12,7 +12,7 @@ from typing_extensions import is_typeddict
 
 from affectgraph.orchestrator.compiler.checks import named
 from affectgraph.orchestrator.compiler.faults import Fault
-from affectgraph.orchestrator.compiler.fits import fits, shown
+from affectgraph.orchestrator.compiler.fits import fits, parts_of, shown
 from affectgraph.orchestrator.compiler.keys import Key
 from affectgraph.orchestrator.compiler.shape import Branch, Run, Shape
 from affectgraph.orchestrator.node import Node
@@ -49,16 +49,7 @@ def uses_of(nodes: Sequence[Node], branches: Sequence[Branch]) -> tuple[list[Use
     faults: list[Fault] = []
     for node in nodes:
         try:
-            uses.append(
-                Use(
-                    node.name,
-                    node.reads,
-                    node.optional,
-                    node.writes,
-                    node.sure,
-                    f"node '{node.name}'",
-                )
-            )
+            uses += _uses(node)
             faults += _node_faults(node)
         except BuildError as error:
             faults.append(_undeclared(node.name, f"node '{node.name}'", error))
@@ -72,6 +63,15 @@ def uses_of(nodes: Sequence[Node], branches: Sequence[Branch]) -> tuple[list[Use
         uses.append(Use(branch.source, signature.reads, signature.optional, {}, frozenset(), what))
         faults += _branch_faults(branch, signature)
     return uses, faults
+
+
+def _uses(node: Node) -> Iterator[Use]:
+    body, degraded, what = node.signature, node.degraded, f"node '{node.name}'"
+    yield Use(node.name, body.reads, body.optional, body.writes, node.sure, what)
+    if degraded.reads or degraded.writes:
+        what = f"the degrade of {what}"
+        nothing: frozenset[str] = frozenset()
+        yield Use(node.name, degraded.reads, degraded.optional, degraded.writes, nothing, what)
 
 
 def _undeclared(name: str, what: str, error: BuildError) -> Fault:
@@ -144,8 +144,10 @@ def declaration_faults(uses: Sequence[Use], keys: Mapping[str, Key]) -> Iterator
         for key, hint in reader.reads.items():
             if key not in keys or keys[key].shared:
                 continue
-            for writer in uses:
-                given = writer.writes.get(key, hint)
+            # Of a body and its degrade, which write the same key, the one that is told first.
+            writers = {use.name: use for use in reversed(uses) if key in use.writes}
+            for writer in writers.values():
+                given = writer.writes[key]
                 if not fits(given, hint) and fits(given, keys[key].accepts):
                     yield _misfit(reader, key, hint, given, f"{writer.what} writes", writer.name)
 
@@ -225,7 +227,7 @@ def _unwritten(
             f"add a node that writes it, name it in inputs, or give the parameter '{key}' a"
             " default",
         )
-    names = tuple(writer.name for writer in earlier or writers)
+    names = tuple(dict.fromkeys(writer.name for writer in earlier or writers))
     if not earlier:
         where = "beside or after it" if all(n in run.into for n in names) else "on other ways"
         return Fault(
@@ -270,8 +272,9 @@ def _sharing(one: Use, other: Use, keys: Mapping[str, Key]) -> Iterator[Fault]:
             )
     for key in one.reads:
         if key in other.reads and key in keys:
-            base = get_origin(keys[key].type) or keys[key].type
-            if base in _CHANGEABLE:
+            parts = [get_origin(part) or part for part in parts_of(keys[key].type)]
+            base = next((part for part in parts if part in _CHANGEABLE), None)
+            if base is not None:
                 yield Fault(
                     "mutable",
                     pair,

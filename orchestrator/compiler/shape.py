@@ -222,11 +222,19 @@ def deferred(shape: Shape) -> frozenset[str]:
     """Nodes whose sources only LangGraph's deferral joins rightly.
 
     A list edge waits for all of its sources for ever, single edges run the node once for each:
-    where the sources differ from run to run, or a branch is one of several, neither will do.
+    where the sources differ from run to run, or a branch is one of several, or a bounded loop
+    repeats only some of them, neither will do.
     """
     chosen = {target for targets in shape.branches.values() for target in targets}
+
+    def entered(name: str, sets: frozenset[frozenset[str]]) -> bool:
+        """Whether a loop comes back to the node, and not to all of its sources."""
+        again = shape.reachable(name)
+        return name in again and any(not sources <= again for sources in sets)
+
     return frozenset(
         name
         for name, sets in joins(shape).items()
-        if any(len(sources) > 1 for sources in sets) and (len(sets) > 1 or name in chosen)
+        if any(len(sources) > 1 for sources in sets)
+        and (len(sets) > 1 or name in chosen or entered(name, sets))
     )

@@ -171,7 +171,9 @@ async def test_bad_input_is_not_degraded() -> None:
         raise MediaError("photo.jpg", "not an image")
 
     with pytest.raises(MediaError, match=r"photo\.jpg: not an image"):
-        await run(Node("probe", body))
+        await run(Node("probe", body, refuses=True))
+    state, _ = await run(Node("probe", body))
+    assert state["left_out"][0].detail == "photo.jpg: not an image"
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,31 @@ async def test_forgetting_a_person_erases_their_threads() -> None:
     assert reasoner.contexts[-1].history == ()
     await agent.respond(Turn(user="ben", thread="t", text="two"))
     assert len(reasoner.contexts[-1].history) == 1
+
+
+async def test_a_turn_replayed_tells_nobody_that_this_is_an_ai() -> None:
+    store = MemoryThreads()
+    await lose(store, turn("one"))
+    agent, _ = agent_over(store)
+    reply = await agent.respond(turn("two"))
+    assert any("AI" in notice for notice in reply.notices)
+
+
+async def test_a_journal_of_another_version_does_not_close_a_thread() -> None:
+    store = MemoryThreads()
+    await store.open()
+    key = thread_key("ana", "t")
+    entry = OpenTurn(id="x", thread=key, payload='{"words": 1}', begun_at=datetime.now(UTC))
+    await store.begin(entry)
+    agent, _ = agent_over(store)
+    assert (await agent.respond(turn("two"))).source == "reasoner"
+    assert await store.open_turns() == []
+
+
+async def test_another_process_may_take_up_what_was_lost_after_this_one_opened() -> None:
+    store = MemoryThreads()
+    agent, reasoner = agent_over(store)
+    await agent.open()
+    await lose(store, turn("one"), "All right. ")
+    await agent.respond(turn("two"))
+    assert [e.said for e in reasoner.contexts[0].history] == ["one"]

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from affectgraph.orchestrator import Agent, BusyError, Consent, Limits, MemoryThreads, Parts, Turn
+from affectgraph.memory.record import MemoryRecord
+from affectgraph.orchestrator import (
+    Agent,
+    BusyError,
+    Consent,
+    Limits,
+    MemoryThreads,
+    Parts,
+    Safety,
+    Turn,
+)
 from affectgraph.orchestrator.events import Done, Event, Failed
 from affectgraph.orchestrator.sessions import OnBusy
 from affectgraph.orchestrator.testing.fakes import ListMemory
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.perceivers.errors import InputError
-from affectgraph.reasoners.context import Exchange
+from affectgraph.policies.crisis import CrisisResponder
+from affectgraph.reasoners.context import Exchange, ReasoningContext
+from affectgraph.reasoners.plan import Decision
 
 LONG = " ".join(f"This is sentence number {n}." for n in range(12))
 
@@ -259,3 +271,89 @@ async def test_many_people_at_once_share_nothing() -> None:
         assert [e.said for e in context.history] == [
             f"{name} says {n}" for n in range(len(context.history))
         ]
+
+
+RISKY = "I want to end my life tonight"
+
+
+def guarded(on_busy: OnBusy = "interrupt") -> tuple[Agent, ScriptedReasoner]:
+    reasoner = ScriptedReasoner(LONG, seconds_per_word=0.004)
+    safety = Safety(crisis=CrisisResponder("US"))
+    return Agent(Parts(perceivers=(), reasoner=reasoner, safety=safety), on_busy=on_busy), reasoner
+
+
+async def test_another_message_does_not_keep_crisis_words_back() -> None:
+    agent, _ = guarded()
+    tasks = []
+    for text in (RISKY, "sorry", "the sun came out"):
+        tasks.append(asyncio.create_task(read(agent, turn(text))))
+        await asyncio.sleep(0)
+    first, *_ = await asyncio.gather(*tasks)
+    assert "988" in said(first)
+
+
+@pytest.mark.parametrize("moment", ["noticed", "assessed"])
+async def test_crisis_words_that_nobody_received_are_owed(moment: str) -> None:
+    agent, _ = guarded("enqueue")
+    left = await read(agent, turn(RISKY), until=lambda event: event.kind == moment)
+    assert said(left) == ""
+    reply = await agent.respond(turn("Anyway."))
+    assert reply.source == "crisis"
+    assert "988" in reply.text
+    assert (await agent.respond(turn("The sun came out."))).source == "reasoner"
+
+
+async def test_stopping_twice_is_stopping_once() -> None:
+    class Slow(ScriptedReasoner):
+        """Takes its time to stop."""
+
+        async def reason(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
+            try:
+                async for item in super().reason(context):
+                    yield item
+            finally:
+                await asyncio.sleep(0.05)
+
+    agent = Agent(
+        Parts(perceivers=(), reasoner=Slow(LONG, seconds_per_word=0.004)), on_busy="interrupt"
+    )
+    tasks = []
+    for text in ("one", "two", "three"):
+        tasks.append(asyncio.create_task(agent.respond(turn(text))))
+        await asyncio.sleep(0.1 if text == "one" else 0.02)
+    *_, last = await asyncio.gather(*tasks)
+    assert not last.interrupted
+
+
+async def test_a_journal_that_fails_keeps_no_words_back() -> None:
+    class Full(MemoryThreads):
+        async def delivered(self, turn_id: str, text: str) -> None:
+            raise OSError("no space left on device")
+
+    safety = Safety(crisis=CrisisResponder("US"))
+    parts = Parts(perceivers=(), reasoner=ScriptedReasoner(), safety=safety)
+    assert "988" in (await Agent(parts, threads=Full()).respond(turn(RISKY))).text
+
+
+async def test_what_is_refused_late_is_only_left_out() -> None:
+    class Picky(ListMemory):
+        async def remember(self, record: MemoryRecord) -> None:
+            raise InputError("not this")
+
+    reasoner = ScriptedReasoner("All right.")
+    agent = Agent(Parts(perceivers=(), reasoner=reasoner, memory=Picky()))
+    reply = await agent.respond(turn("one"))
+    assert [part.node for part in reply.left_out] == ["remember"]
+    await agent.respond(turn("two"))
+    assert [e.said for e in history_seen(reasoner)] == ["one"]
+
+
+async def test_forgetting_waits_for_a_turn_and_holds_up_the_next() -> None:
+    agent, reasoner = talking(pace=0.001)
+    running = asyncio.create_task(agent.respond(turn("secret")))
+    await asyncio.sleep(0.02)
+    forgetting = asyncio.create_task(agent.forget("ana"))
+    await asyncio.sleep(0)
+    await asyncio.gather(running, forgetting, agent.respond(turn("hi")))
+    await agent.respond(turn("again"))
+    assert [e.said for e in history_seen(reasoner)] == ["hi"]

@@ -632,3 +632,30 @@ def test_too_many_ways_are_refused() -> None:
     edges = [(START, "n0"), (f"n{count}", END), *((f"s{i}", f"n{i + 1}") for i in range(count))]
     with pytest.raises(GraphError, match="more than 4,096 ways through the graph"):
         compose(State, [*nodes, *sides], edges, branches)
+
+
+async def test_a_choice_sees_what_its_node_does_not_read() -> None:
+    case = next(case for case in GOOD if case.name == "a choice at the very start")
+    quiet = node("quiet", blocks, timeout=None)
+    branch = Branch("quiet", high_or_low, HIGH_LOW)
+    edges = [(START, "quiet"), ("high", END), ("low", END)]
+    graph: Any = compose(State, [quiet, *case.nodes], edges, [branch], inputs=["level"])
+    assert (await graph.compile().ainvoke({"level": 5}))["notes"] == ("high",)
+
+
+async def test_a_join_that_a_loop_comes_back_to() -> None:
+    back = Branch("c", whichever, {"high": "a", "low": "d"}, at_most=1, otherwise="low")
+    edges = [(START, "a"), (START, "b"), ("a", "c"), ("b", "c"), ("d", END)]
+    graph: Any = compose(State, [A, B, C, D], edges, [back])
+    notes = (await graph.compile().ainvoke({"said": ""}))["notes"]
+    assert sorted(notes) == ["a", "a", "b", "c", "c", "d"]
+
+
+def test_a_degraded_result_is_checked_too() -> None:
+    wrong = node("level_of", writes_level, degrade={"level": "none"})
+    with pytest.raises(GraphError) as caught:
+        compose(State, [wrong], chain("level_of"))
+    assert [str(fault) for fault in caught.value.faults] == [
+        "the degrade of node 'level_of' writes 'level' as str, but the state takes int (change one"
+        " of the two)"
+    ]
