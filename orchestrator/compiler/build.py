@@ -16,6 +16,7 @@ from affectgraph.orchestrator.compiler.checks import (
     name_faults,
     order_faults,
     reach_faults,
+    too_large,
 )
 from affectgraph.orchestrator.compiler.emit import emit_graph
 from affectgraph.orchestrator.compiler.faults import Advice, Fault, GraphError
@@ -28,7 +29,6 @@ from affectgraph.orchestrator.compiler.keychecks import (
 )
 from affectgraph.orchestrator.compiler.keys import keys_of
 from affectgraph.orchestrator.compiler.shape import (
-    MOST_RUNS,
     Branch,
     Edge,
     Shape,
@@ -113,14 +113,7 @@ def _run_faults(
             *sharing_faults(plan, uses, keys),
         ]
     except TooLargeError:
-        return [
-            Fault(
-                "too-large",
-                (),
-                f"there are more than {MOST_RUNS:,} ways through the graph",
-                "fold choices into nodes, or make subgraphs",
-            )
-        ]
+        return [too_large()]
 
 
 def _media_faults(state: type[Any]) -> list[Fault]:

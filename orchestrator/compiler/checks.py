@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from langgraph.graph import END, START
 
 from affectgraph.orchestrator.compiler.faults import Fault
-from affectgraph.orchestrator.compiler.shape import Branch, Edge, Shape, deferred
+from affectgraph.orchestrator.compiler.shape import MOST_RUNS, Branch, Edge, Shape, deferred
 
 _RESERVED = (":", "|")
 _NAMES = {START: "START", END: "END"}
@@ -182,6 +182,16 @@ def order_faults(shape: Shape) -> Iterator[Fault]:
                         " order",
                         f"let {named(free)} lead to '{earlier}', or fold a branch into its node",
                     )
+
+
+def too_large() -> Fault:
+    """More ways than are looked at."""
+    return Fault(
+        "too-large",
+        (),
+        f"there are more than {MOST_RUNS:,} ways through the graph",
+        "fold choices into nodes, or make subgraphs",
+    )
 
 
 def barrier_advice(shape: Shape) -> list[Fault]:

@@ -18,6 +18,7 @@ from affectgraph.orchestrator.compiler.checks import (
     cycle_faults,
     named,
     reach_faults,
+    too_large,
 )
 from affectgraph.orchestrator.compiler.faults import Advice, Fault, GraphError
 from affectgraph.orchestrator.compiler.keychecks import (
@@ -27,7 +28,7 @@ from affectgraph.orchestrator.compiler.keychecks import (
     uses_of,
 )
 from affectgraph.orchestrator.compiler.keys import keys_of
-from affectgraph.orchestrator.compiler.shape import Edge, Run, Shape
+from affectgraph.orchestrator.compiler.shape import Edge, Run, Shape, TooLargeError
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.wrapper import Runner
 
@@ -55,14 +56,28 @@ def check(graph: StateGraph[Any, Any, Any, Any], *, inputs: frozenset[str] = fro
     faults = [*reach_faults(plan), *declaration_faults(uses, keys)]
     faults += cycle_faults(plan)
     if not plan.cycles():
-        faults += _join_faults(graph, plan)
-        faults += sharing_faults(plan, uses, keys)
-        if len(known) == len(plan.nodes):
-            faults += unwritten_faults(plan, uses, keys, inputs)
+        try:
+            faults += _join_faults(graph, plan)
+            faults += sharing_faults(plan, uses, keys)
+            if len(known) == len(plan.nodes):
+                faults += unwritten_faults(plan, uses, keys, inputs)
+        except TooLargeError:
+            faults.append(too_large())
     if faults:
         raise GraphError(faults)
-    for advice in barrier_advice(plan):
+    for advice in [*_silence_advice(graph), *barrier_advice(plan)]:
         warnings.warn(str(advice), Advice, stacklevel=2)
+
+
+def _silence_advice(graph: StateGraph[Any, Any, Any, Any]) -> Iterator[Fault]:
+    for source in _silent(graph):
+        yield Fault(
+            "branch",
+            (source,),
+            f"the conditional edge after '{source}' does not say where it leads: its ways are not"
+            " checked",
+            "give it a path_map, or annotate its function with a Literal",
+        )
 
 
 def _shape_of(graph: StateGraph[Any, Any, Any, Any]) -> Shape:
@@ -72,11 +87,15 @@ def _shape_of(graph: StateGraph[Any, Any, Any, Any]) -> Shape:
     branches: dict[str, tuple[str, ...]] = {}
     for source, chosen in graph.branches.items():
         ends = [end for branch in chosen.values() for end in (branch.ends or {}).values()]
-        # A branch that does not say where it leads may lead anywhere.
-        branches[source] = tuple(dict.fromkeys(ends)) or (*names, END)
+        branches[source] = tuple(dict.fromkeys(ends))
     for name, spec in graph.nodes.items():
         if spec.ends:
             branches[name] = (*branches.get(name, ()), *spec.ends)
+    led_to = {target for _, target in plain} | {t for ends in branches.values() for t in ends}
+    for source in _silent(graph):
+        # It may lead anywhere: to whatever would be an orphan otherwise, and to the end.
+        orphans = (name for name in names if name not in led_to and name != source)
+        branches[source] = tuple(dict.fromkeys((*branches[source], *orphans, END)))
     bounded = frozenset(
         (source, target)
         for source, chosen in graph.branches.items()
@@ -85,6 +104,15 @@ def _shape_of(graph: StateGraph[Any, Any, Any, Any]) -> Shape:
         if target in getattr(getattr(branch.path, "func", None), "bounded_to", ())
     )
     return Shape(names, tuple(dict.fromkeys(plain)), branches, bounded)
+
+
+def _silent(graph: StateGraph[Any, Any, Any, Any]) -> list[str]:
+    """Nodes with a conditional edge that does not say where it leads."""
+    return [
+        source
+        for source, chosen in graph.branches.items()
+        if any(branch.ends is None for branch in chosen.values())
+    ]
 
 
 def _node_of(graph: StateGraph[Any, Any, Any, Any], name: str) -> Node | None:

@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from affectgraph.orchestrator import Agent, Parts, support_graph
-from affectgraph.orchestrator.compiler import Branch, GraphError, check, compose
+from affectgraph.orchestrator.compiler import Advice, Branch, GraphError, check, compose
 from affectgraph.orchestrator.node import Node
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 
@@ -77,6 +77,15 @@ def test_an_orphan_and_a_cycle() -> None:
     assert [fault.kind for fault in caught.value.faults] == ["unreachable", "loop"]
 
 
+def test_a_conditional_edge_that_does_not_say_where_it_leads_is_told_of() -> None:
+    graph = by_hand("a", "b")
+    graph.add_edge(START, "a")
+    graph.add_conditional_edges("a", lambda _: "b")
+    graph.add_edge("b", END)
+    with pytest.warns(Advice, match="after 'a' does not say where it leads"):
+        check(graph)
+
+
 def test_what_compose_made_passes() -> None:
     async def step() -> None: ...
 
@@ -116,4 +125,15 @@ def test_a_hasty_extension_of_the_support_graph_is_refused() -> None:
     graph.add_edge("triage", "audit")
     graph.add_edge("audit", "remember")
     with pytest.raises(GraphError, match="node 'remember' runs 2 times in one run"):
+        check(graph)
+
+
+def test_too_many_ways_are_refused_here_too() -> None:
+    graph = by_hand(*(f"n{n}" for n in range(14)), *(f"s{n}" for n in range(13)))
+    graph.add_edge(START, "n0")
+    for n in range(13):
+        graph.add_conditional_edges(f"n{n}", lambda _: "s", {"s": f"s{n}", "n": f"n{n + 1}"})
+        graph.add_edge(f"s{n}", f"n{n + 1}")
+    graph.add_edge("n13", END)
+    with pytest.raises(GraphError, match="more than 4,096 ways"):
         check(graph)
