@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
@@ -15,7 +16,7 @@ from langgraph.types import Command
 
 from affectgraph.orchestrator.closing import TIME_IS_UP
 from affectgraph.orchestrator.control import TurnControl
-from affectgraph.orchestrator.events import Done, Event, Failed, HandedOff
+from affectgraph.orchestrator.events import Done, Event, Failed, HandedOff, Omitted
 from affectgraph.orchestrator.graph import SupportGraph, support_graph
 from affectgraph.orchestrator.handoff import HandOffPacket, HumanAnswer
 from affectgraph.orchestrator.housekeeping import Housekeeping, Retention
@@ -24,11 +25,20 @@ from affectgraph.orchestrator.recovery import Recovery
 from affectgraph.orchestrator.reply import Reply
 from affectgraph.orchestrator.running import App, Given, GraphRun, Outcome, taking
 from affectgraph.orchestrator.sessions import OnBusy, Session, Sessions
+from affectgraph.orchestrator.state import LeftOut
 from affectgraph.orchestrator.threads import MemoryThreads, OpenTurn, ThreadStore, thread_key
 from affectgraph.orchestrator.timeline import Timeline
 from affectgraph.orchestrator.warming import Warming
-from affectgraph.perceivers.errors import AffectGraphError, InputError, NodeError
+from affectgraph.perceivers.errors import (
+    AffectGraphError,
+    BuildError,
+    InputError,
+    NodeError,
+    SetupError,
+)
 from affectgraph.perceivers.turn import Turn
+
+log = logging.getLogger(__name__)
 
 
 class Agent:
@@ -147,12 +157,18 @@ class Agent:
         Closing the iterator, or cancelling the task that reads it, stops the turn at once: the
         model too. The thread keeps what was received of the reply and can be used further.
 
+        A store that fails before anything was said costs the turn its past and its place in the
+        thread, not its reply: somebody at risk may be waiting for it. ``left_out`` names
+        ``threads`` then.
+
         Raises:
             InputError: If the turn cannot be taken, after ``Failed``; the thread stays as it was.
                 ``BusyError`` is one.
+            SetupError: If the store cannot be opened, after ``Failed``.
         """
         self._warming.begin()
         numbers = count(1)
+        spoken = False
         try:
             await self.open()
             key = thread_key(turn.user, turn.thread)
@@ -160,12 +176,19 @@ class Agent:
                 await self._recovery.settle(key)
                 async with aclosing(self._turn(key, turn, session, control)) as events:
                     async for event in events:
+                        spoken = spoken or bool(event.spoken)
                         yield _numbered(event, numbers)
         except Exception as error:
             # Only our own messages are known to be free of user content.
             detail = str(error) if isinstance(error, AffectGraphError) else type(error).__name__
-            yield _numbered(Failed(error=type(error).__name__, detail=detail), numbers)
-            raise
+            if spoken or isinstance(error, InputError | SetupError | BuildError):
+                yield _numbered(Failed(error=type(error).__name__, detail=detail), numbers)
+                raise
+            log.error("a turn is taken without its thread: %s", type(error).__name__)
+            left_out = LeftOut(node="threads", reason="failed", detail=detail)
+            async with aclosing(self._without_past(turn, left_out)) as events:
+                async for event in events:
+                    yield _numbered(event, numbers)
 
     async def answer(self, user: str, thread: str, answer: HumanAnswer) -> Reply | None:
         """Answer a turn that was handed off to a person.
@@ -255,6 +278,22 @@ class Agent:
                 session.answer = None
         finally:
             session.answer = None
+
+    async def _without_past(self, turn: Turn, left_out: LeftOut) -> AsyncGenerator[Event, None]:
+        """A turn over a store of its own, which is forgotten with it."""
+        store = MemoryThreads()
+        await store.open()
+        entry = OpenTurn(id=turn.id, thread="-", payload="{}", begun_at=datetime.now(UTC))
+        await store.begin(entry)
+        app: App = self.graph.compile(checkpointer=store.saver)
+        run, outcome = GraphRun(app, store, "-", turn.id, TurnControl()), Outcome()
+        yield Omitted(left_out=left_out)
+        async with aclosing(run.events(taking(turn), outcome)) as events:
+            async for event in events:
+                yield event
+        # No person can be asked: what would be resumed is gone with the store.
+        reply = _finished(outcome, run.control)
+        yield Done(reply=reply.model_copy(update={"left_out": (*reply.left_out, left_out)}))
 
     async def _run(self, run: GraphRun, given: Given) -> AsyncGenerator[Event, None]:
         """One run of the graph, with what its end means for the journal and for the caller."""

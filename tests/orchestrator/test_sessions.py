@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ from affectgraph.orchestrator import (
     Agent,
     BusyError,
     Consent,
+    HandOff,
     Limits,
     MemoryThreads,
     Parts,
@@ -24,6 +25,7 @@ from affectgraph.orchestrator.events import Done, Event, Failed
 from affectgraph.orchestrator.sessions import OnBusy
 from affectgraph.orchestrator.testing.fakes import ListMemory
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
+from affectgraph.orchestrator.threads import OpenTurn
 from affectgraph.perceivers.errors import InputError
 from affectgraph.policies.crisis import CrisisResponder
 from affectgraph.reasoners.context import Exchange, ReasoningContext
@@ -357,3 +359,31 @@ async def test_forgetting_waits_for_a_turn_and_holds_up_the_next() -> None:
     await asyncio.gather(running, forgetting, agent.respond(turn("hi")))
     await agent.respond(turn("again"))
     assert [e.said for e in history_seen(reasoner)] == ["hi"]
+
+
+class Gone(MemoryThreads):
+    """A store whose server went away."""
+
+    async def begin(self, turn: OpenTurn) -> None:
+        raise ConnectionError
+
+    async def open_turns(self, thread: str | None = None) -> Sequence[OpenTurn]:
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("text", [RISKY, "hello"])
+async def test_a_store_that_is_gone_costs_the_past_and_not_the_reply(text: str) -> None:
+    safety = Safety(crisis=CrisisResponder("US"))
+    parts = Parts(
+        perceivers=(), reasoner=ScriptedReasoner("All right."), safety=safety, hand_off=HandOff()
+    )
+    agent = Agent(parts, threads=Gone())
+    events = await read(agent, turn(text))
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.reply.text == said(events)
+    assert ("988" in done.reply.text) == (text == RISKY)
+    assert [(part.node, part.detail) for part in done.reply.left_out] == [
+        ("threads", "ConnectionError")
+    ]
