@@ -52,7 +52,8 @@ async def run_node(
 
     Raises:
         BuildError: If a key is given that the node does not read: its name may be mistyped.
-        InputError: If a value is not of the type that the node reads, or its body refuses it.
+        InputError: If a value is not of the type that the node reads, or a body that may refuse it
+            (``Node.refuses``) does.
     """
     unknown = sorted(set(state) - set(node.reads))
     if unknown:

@@ -40,6 +40,7 @@ _PRAGMAS: Final = f"""
     PRAGMA busy_timeout = {BUSY_MILLISECONDS};
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 500;
     PRAGMA secure_delete = ON;
     PRAGMA journal_size_limit = 1048576;
 """

@@ -128,7 +128,7 @@ async def test_events_of_a_run_that_raises_are_kept() -> None:
 
     events: list[Any] = []
     with pytest.raises(MediaError):
-        await run_node(Node("refusing", refusing), events=events)
+        await run_node(Node("refusing", refusing, refuses=True), events=events)
     assert events == [Fused(affect=None)]
 
 
