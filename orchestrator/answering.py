@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, NotRequired
 
 from typing_extensions import TypedDict
@@ -170,7 +170,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         stopped: bool,
     ) -> PlannedAnswer:
         decisions = [event.decision for event in emitted if isinstance(event, Decided)]
-        answered: Answered = fall_back(
+        answered = fall_back(
             risk, shown_resources, history, emit=emit, emitted=emitted, stopped=stopped
         )
         return _planned(answered, decisions)
@@ -212,7 +212,7 @@ async def _told_when_held(pieces: AsyncIterator[str], emit: Emit) -> AsyncIterat
         await _close(pieces)
 
 
-def _spoken_so_far(parts: Parts) -> Any:
+def _spoken_so_far(parts: Parts) -> Callable[..., Answered]:
     """Keep what was delivered before a failure; with nothing delivered, say so in plain words."""
 
     def degrade(

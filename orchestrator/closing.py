@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NotRequired
 
@@ -102,7 +103,7 @@ def _saying(said: Answer, text: str, source: Literal["human", "fallback"], emit:
     return {"answer": said.model_copy(update=update)}
 
 
-def hands_off(hand_off: HandOff) -> Any:
+def hands_off(hand_off: HandOff) -> Callable[[RiskAssessment], Literal["hand_off", "remember"]]:
     """The choice after the crisis responder: is a person asked as well?"""
 
     def choose(risk: RiskAssessment) -> Literal["hand_off", "remember"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -109,29 +110,12 @@ def admit_node(parts: Parts) -> Node:
             "shown_resources": shown_resources,
         }
 
-    async def admit(
-        turn: Turn,
-        history: tuple[Exchange, ...] = (),
-        risk_level: int = 0,
-        noticed_at: datetime | None = None,
-        noticed_senses: tuple[Sense, ...] = (),
-        shown_resources: tuple[str, ...] = (),
-        *,
-        emit: Emit,
-        stopped: bool,
-    ) -> Admitted:
+    # Reads and writes what `fresh` does; the wrapper derives both from there.
+    @wraps(fresh)
+    async def admit(turn: Turn, **rest: Any) -> Admitted:
         if turn.images or turn.audio:
             await pool.run(turn.check_media)
-        return fresh(
-            turn,
-            history,
-            risk_level,
-            noticed_at,
-            noticed_senses,
-            shown_resources,
-            emit=emit,
-            stopped=stopped,
-        )
+        return fresh(turn, **rest)
 
     return Node("admit", admit, parts.limits.admit, fresh, always=True, refuses=True)
 

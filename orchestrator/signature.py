@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NotRequired, Required, get_origin, get_type_hints
 
-from typing_extensions import is_typeddict
+from typing_extensions import TypedDict, is_typeddict
 
 from affectgraph.perceivers.errors import BuildError
 
@@ -84,6 +84,12 @@ def signature_of(call: Callable[..., Any]) -> Signature:
         asynchronous=inspect.iscoroutinefunction(target),
         **_written(hints.get("return")),
     )
+
+
+def record(name: str, hints: Mapping[str, Any]) -> Any:
+    """A ``TypedDict`` of hints that are known only when the program runs; no key is required."""
+    make: Any = TypedDict
+    return make(name, dict(hints), total=False)
 
 
 def _written(returns: Any) -> dict[str, Any]:

@@ -109,8 +109,7 @@ class TurnState(TypedDict, total=False):
 
     ``history``, ``risk_level``, ``noticed_at``, ``noticed_senses`` and ``shown_resources`` belong
     to the thread and outlive the turn. The rest is written anew in each turn. ``turn`` holds
-    handles of media and is never checkpointed;
-    ``head`` is the rest of it.
+    handles of media and is never checkpointed; ``head`` is the rest of it.
     """
 
     turn: Annotated[Turn, UntrackedValue]

@@ -21,12 +21,11 @@ from langgraph.runtime import Runtime
 from opentelemetry import metrics
 from opentelemetry.metrics import Histogram
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
 from affectgraph.orchestrator.control import TurnControl
 from affectgraph.orchestrator.events import Omitted
 from affectgraph.orchestrator.node import Emit, Node
-from affectgraph.orchestrator.signature import Signature
+from affectgraph.orchestrator.signature import Signature, record
 from affectgraph.orchestrator.state import LeftOut
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import AffectGraphError, InputError, NodeError, is_permanent
@@ -241,8 +240,7 @@ def _keywords(
 
 
 def _adapter(hints: Mapping[str, Any], *, strict: bool = False) -> TypeAdapter[Any]:
-    record: Any = TypedDict  # made of hints that are known only now
-    update = record("update", dict(hints), total=False)
+    update = record("update", hints)
     update.__pydantic_config__ = ConfigDict(
         extra="forbid", strict=strict, arbitrary_types_allowed=True
     )

@@ -136,6 +136,6 @@ def _outer(plan: Shape, uses: Sequence[Use]) -> Mapping[str, frozenset[str]]:
             if use.name not in run.into:
                 continue
             surely = {k for u in uses if u.name in run.before[use.name] for k in u.sure}
-            if not use.what.startswith("the branch"):
+            if not use.choice:
                 found.setdefault(use.name, set()).update(set(use.reads) - surely)
     return {name: frozenset(outer) for name, outer in found.items()}

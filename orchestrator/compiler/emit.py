@@ -7,11 +7,10 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.graph import END, StateGraph
-from typing_extensions import TypedDict
 
 from affectgraph.orchestrator.compiler.shape import Branch, Shape, deferred, joins
 from affectgraph.orchestrator.node import Node
-from affectgraph.orchestrator.signature import signature_of
+from affectgraph.orchestrator.signature import record, signature_of
 from affectgraph.orchestrator.wrapper import Runner
 
 StateT = TypeVar("StateT", bound=Any)
@@ -38,7 +37,7 @@ def emit_graph(
     hints = get_type_hints(state, include_extras=True)
     # How often a bounded loop went round: of this run only, so never in a checkpoint.
     rounds = {_rounds(b.source): Annotated[int, UntrackedValue] for b in branches if b.at_most}
-    whole: Any = _record(state.__name__, {**hints, **rounds}) if rounds else state
+    whole: Any = record(state.__name__, {**hints, **rounds}) if rounds else state
     graph: Any = StateGraph(whole, input_schema=state, output_schema=state)
     sources, deferring = joins(plan), deferred(plan)
     reports = {"left_out", "timings_ms"} <= set(hints)
@@ -51,7 +50,7 @@ def emit_graph(
             run = _counting(run, _rounds(node.name))
             reads[_rounds(node.name)] = rounds[_rounds(node.name)]
         defer = node.name in deferring
-        graph.add_node(node.name, run, input_schema=_record("Read", reads), defer=defer)
+        graph.add_node(node.name, run, input_schema=record("Read", reads), defer=defer)
     _join(graph, plan, sources, deferring)
     for branch in branches:
         back = frozenset(target for source, target in plan.looping if source == branch.source)
@@ -72,11 +71,6 @@ def _join(graph: Any, plan: Shape, sources: Sources, deferring: frozenset[str]) 
 
 def _rounds(name: str) -> str:
     return f"rounds_{name}"
-
-
-def _record(name: str, hints: Mapping[str, Any]) -> Any:
-    record: Any = TypedDict  # made of hints that are known only now
-    return record(name, dict(hints), total=False)
 
 
 def _chooser(branch: Branch, back: frozenset[str]) -> Callable[[Mapping[str, Any]], str]:

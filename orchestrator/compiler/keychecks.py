@@ -33,6 +33,7 @@ class Use:
         writes: Key to type.
         sure: Writes that are made even if the body fails.
         what: How to call it in a message.
+        choice: Whether it is the choice after the node, which sees what the node wrote.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Use:
     writes: Mapping[str, Any]
     sure: frozenset[str]
     what: str
+    choice: bool = False
 
 
 def uses_of(nodes: Sequence[Node], branches: Sequence[Branch]) -> tuple[list[Use], list[Fault]]:
@@ -60,7 +62,9 @@ def uses_of(nodes: Sequence[Node], branches: Sequence[Branch]) -> tuple[list[Use
         except BuildError as error:
             faults.append(_undeclared(branch.source, what, error))
             continue
-        uses.append(Use(branch.source, signature.reads, signature.optional, {}, frozenset(), what))
+        nothing: frozenset[str] = frozenset()
+        reads, optional = signature.reads, signature.optional
+        uses.append(Use(branch.source, reads, optional, {}, nothing, what, choice=True))
         faults += _branch_faults(branch, signature)
     return uses, faults
 
@@ -200,7 +204,7 @@ def unwritten_faults(
             if use.name not in run.into:
                 continue
             before = run.before[use.name]
-            if use.what.startswith("the branch"):
+            if use.choice:
                 before |= {use.name}
             for key in use.reads:
                 known = key in keys and key not in inputs and key not in use.optional
@@ -246,7 +250,7 @@ def _unwritten(
 
 def sharing_faults(shape: Shape, uses: Sequence[Use], keys: Mapping[str, Key]) -> Iterator[Fault]:
     """Keys that nodes running side by side write over, or could change in each other's hands."""
-    told: set[tuple[str, str, str]] = set()
+    told: set[str] = set()
     for run in shape.runs:
         ran = [use for use in uses if use.name in run.into and use.name != START]
         for at, one in enumerate(ran):
@@ -254,9 +258,8 @@ def sharing_faults(shape: Shape, uses: Sequence[Use], keys: Mapping[str, Key]) -
                 if not run.side_by_side(one.name, other.name):
                     continue
                 for fault in _sharing(one, other, keys):
-                    mark = (fault.kind, fault.message, "")
-                    if mark not in told:
-                        told.add(mark)
+                    if fault.message not in told:
+                        told.add(fault.message)
                         yield fault
 
 
