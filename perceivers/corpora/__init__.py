@@ -1,0 +1,1 @@
+"""Loaders of research corpora, one module each; the data stay where they are."""
