@@ -10,7 +10,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from affectgraph.perceivers.course import Course
 from affectgraph.perceivers.labels import EMOTIONS, LabelSet, mapping
+from affectgraph.perceivers.prosody import Prosody
 
 Modality = Literal["text", "face", "speech"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -190,7 +192,10 @@ class Affect(_Frozen):
 
     Attributes:
         distribution: Probabilities over an emotion label set.
-        vad: Valence, arousal, dominance in [-1, 1]; derived from anchors unless measured.
+        vad: Valence, arousal, dominance in [-1, 1].
+        vad_source: ``derived`` where ``vad`` follows from the distribution by
+            :func:`expected_vad` (and so tells nothing that the distribution does not);
+            ``measured`` where a model was trained to read it.
         confidence: Calibrated probability, in [0, 1], that the top label is right.
         evidence: What it rests on.
         captured_at: When what was perceived happened (time zone aware).
@@ -198,6 +203,7 @@ class Affect(_Frozen):
 
     distribution: Distribution
     vad: VAD
+    vad_source: Literal["derived", "measured"] = "derived"
     confidence: Probability
     evidence: tuple[Evidence, ...] = ()
     captured_at: datetime
@@ -215,11 +221,20 @@ class Affect(_Frozen):
         captured_at: datetime,
         *,
         evidence: tuple[Evidence, ...] = (),
+        vad: VAD | None = None,
     ) -> Self:
-        """An affect whose VAD and confidence follow from a calibrated distribution."""
+        """An affect whose confidence, and VAD unless measured, follow from a distribution.
+
+        Args:
+            distribution: Calibrated.
+            captured_at: When what was perceived happened (time zone aware).
+            evidence: What it rests on.
+            vad: What a model measured; derived from the distribution if not given.
+        """
         return cls(
             distribution=distribution,
-            vad=expected_vad(distribution),
+            vad=expected_vad(distribution) if vad is None else vad,
+            vad_source="derived" if vad is None else "measured",
             confidence=distribution.top_p,
             evidence=evidence,
             captured_at=captured_at,
@@ -254,6 +269,8 @@ class Reading(_Frozen):
         affect: What was perceived.
         abstention: Why nothing was.
         transcript: The words that were heard; speech only, may stand beside an abstention.
+        prosody: How they were said; speech only, may stand beside an abstention.
+        course: How it changed over a video; face only, may stand beside an abstention.
         covers: How many characters of the utterance a text reading rests on. Of two text
             readings in a turn the one that covers more counts (see :func:`merge_readings`).
         model: Name and version of the model that read.
@@ -263,6 +280,8 @@ class Reading(_Frozen):
     affect: Affect | None = None
     abstention: Abstention | None = None
     transcript: str | None = None
+    prosody: Prosody | None = None
+    course: Course | None = None
     covers: int = Field(default=0, ge=0)
     model: str = ""
 
