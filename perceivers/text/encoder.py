@@ -1,4 +1,4 @@
-"""The sentence encoder that the emotion head and the memory share."""
+"""The encoder of words that emotion, valence and memory share: one pass a text."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.batching import MicroBatcher
 from affectgraph.perceivers.blocking import BlockingPool
-from affectgraph.perceivers.errors import SetupError
-from affectgraph.perceivers.models import ModelStore, ModelUse
+from affectgraph.perceivers.device import CPU, Device
+from affectgraph.perceivers.errors import ModelCorruptError, SetupError
+from affectgraph.perceivers.models import ModelUse
+from affectgraph.perceivers.text.network import Span, TextNetwork
 from affectgraph.perceivers.tracing import model_span
 
-MODEL: Final = "minilm"
+FOLDER: Final = Path(__file__).parent / "weights"
+WEIGHTS: Final = FOLDER / "affect-minilm.onnx"
+"""The shipped encoder; ``affect-minilm.md`` beside it is its card."""
+TOKENIZER: Final = "tokenizer.json"
+VERSION: Final = "affect-minilm.v1"
+LICENCE: Final = "Apache-2.0 (trained on CC BY 4.0 and CC BY-SA 4.0 data)"
 LONGEST: Final = 512
-_BATCH: Final = 32
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -28,28 +34,35 @@ class Encoding:
     """What one pass of the encoder says of a text; the arrays are read-only.
 
     Attributes:
-        embedding: Sentence embedding of unit length, float32, shape (384,).
-        layers: Mean over the tokens of the input embeddings and of each layer, float32,
-            shape (7, 384).
+        embedding: Sentence embedding of unit length, float32, shape (384,); near in space is
+            near in meaning.
+        features: The mean over the last layer's tokens and its first token, float32, shape
+            (768,): what a head of one's own may be trained on.
+        probs: Calibrated probabilities of GoEmotions' 28 labels, shape (28,), summing to 1.
+        vad: Valence, arousal and dominance on EmoBank's scale, about 1 to 5, shape (3,).
     """
 
     embedding: NDArray[np.float32]
-    layers: NDArray[np.float32]
+    features: NDArray[np.float32]
+    probs: NDArray[np.float32]
+    vad: NDArray[np.float32]
 
 
 class MiniLMEncoder:
-    """all-MiniLM-L6-v2 on onnxruntime: a text in, a unit vector of 384 numbers out.
+    """MiniLM trained for affect, int8, on onnxruntime: a text in, an :class:`Encoding` out.
 
-    What was encoded lately is kept, so the words of one turn are encoded once for the emotion
-    head and the memory alike. A text of more than ``max_tokens`` tokens (word pieces, with the
-    two marks at its ends) is cut there; :meth:`windows` tells where, for a caller who wants the
-    rest as well.
+    What was encoded lately is kept, so the words of one turn are encoded once for the emotion,
+    the memory and whatever else reads them. Texts of concurrent sessions share calls of the
+    network. A text of more than ``max_tokens`` tokens (word
+    pieces, with the two marks at its ends) is cut there; :meth:`windows` tells where, for a
+    caller who wants the rest as well.
 
     Args:
-        store: Where the pulled models lie.
-        max_tokens: Tokens of a text that count, 8 to 512. The model was trained on 256.
-        threads: Threads of the processor for one call; perceivers run side by side, so one
-            each is quickest where cores are few, and steady where other work holds one up.
+        max_tokens: Tokens of a text that count, 8 to 512. The original was trained on 256.
+        weights: The ONNX file, with ``tokenizer.json`` beside it; those of the package by default.
+        device: Where the network runs. On CUDA the int8 weights are run in fp32, or in fp16 if
+            that is asked for.
+        max_batch: Texts of one call.
         cache_size: Texts whose encoding is kept; 0 keeps none.
 
     Raises:
@@ -58,36 +71,46 @@ class MiniLMEncoder:
 
     def __init__(
         self,
-        store: ModelStore | None = None,
         max_tokens: int = 256,
         *,
-        threads: int = 1,
+        weights: Path = WEIGHTS,
+        device: Device = CPU,
+        max_batch: int = 32,
         cache_size: int = 64,
     ) -> None:
-        if not 8 <= max_tokens <= LONGEST or threads < 1 or cache_size < 0:
+        if not 8 <= max_tokens <= LONGEST or cache_size < 0:
             raise SetupError(
-                f"encoder: max_tokens must be 8 to {LONGEST} (is {max_tokens}), threads at least"
-                f" 1 (is {threads}), cache_size at least 0 (is {cache_size})"
+                f"encoder: max_tokens must be 8 to {LONGEST} (is {max_tokens}), cache_size at least"
+                f" 0 (is {cache_size})"
             )
-        self._store = store or ModelStore()
         self._max_tokens = max_tokens
-        self._threads = threads
+        self._weights = weights
+        self._device = device
         self._cache_size = cache_size
         self._cache: OrderedDict[str, Encoding] = OrderedDict()
-        self._pool = BlockingPool(size=2)
+        self._batcher: MicroBatcher[str, Encoding] = MicroBatcher(
+            lambda texts: self._run(texts),
+            name="encoder",
+            max_batch=max_batch,
+            # One for a GPU; on the processor a second call uses a second core.
+            workers=1 if device.on_cuda else 2,
+        )
+        self._pool = BlockingPool()
         self._loading = threading.Lock()
-        self._network: _Network | None = None
+        self._network: TextNetwork | None = None
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """The encoder's model."""
-        return (ModelUse.pinned(MODEL),)
+        """The encoder's weights."""
+        own = self._weights != WEIGHTS
+        return (ModelUse(self._weights.name) if own else ModelUse(VERSION, LICENCE),)
 
     async def warm_up(self) -> None:
         """Load the tokenizer and the network; a second call does nothing.
 
         Raises:
-            ModelMissingError: If the model is not pulled.
+            SetupError: If the weights are absent or not such an encoder, or the device is not
+                there.
         """
         if self._network is None:
             await self._pool.run(self._load)
@@ -111,8 +134,8 @@ class MiniLMEncoder:
         fresh = [text for text in dict.fromkeys(texts) if text not in known]
         if fresh:
             await self.warm_up()
-            with model_span("embeddings", MODEL):
-                known |= zip(fresh, await self._pool.run(lambda: self._run(fresh)), strict=True)
+            with model_span("embeddings", VERSION):
+                known |= zip(fresh, await self._batcher.run_all(fresh), strict=True)
         for text in dict.fromkeys(texts):
             if text in self._cache:
                 self._cache.move_to_end(text)
@@ -134,72 +157,18 @@ class MiniLMEncoder:
     def _load(self) -> None:
         with self._loading:
             if self._network is None:
-                self._network = _Network(self._store, self._max_tokens, self._threads)
+                self._network = self._open()
 
-    def _loaded(self) -> _Network:
+    def _open(self) -> TextNetwork:
+        tokenizer = self._weights.parent / TOKENIZER
+        network = TextNetwork(self._weights, tokenizer, self._max_tokens, self._device)
+        if not set(Encoding.__dataclass_fields__) <= set(network.outputs):
+            raise ModelCorruptError(f"{self._weights.name}: not an encoder for affect")
+        return network
+
+    def _loaded(self) -> TextNetwork:
         assert self._network is not None
         return self._network
 
     def _run(self, texts: Sequence[str]) -> list[Encoding]:
-        return self._loaded().encode(texts)
-
-
-class _Network:
-    """The loaded tokenizer and session; every method blocks."""
-
-    def __init__(self, store: ModelStore, max_tokens: int, threads: int) -> None:
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(store.path(MODEL, "tokenizer.json")))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Texts differ in length at every call: memory laid out for one is wrong for the next.
-        options.enable_mem_pattern = False
-        # Idle threads that spin would take the processor from the other perceivers.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session: Any = onnxruntime.InferenceSession(
-            str(store.path(MODEL, "encoder.onnx")), options, providers=["CPUExecutionProvider"]
-        )
-
-    def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Encode in batches of like length, so that little of the work is padding."""
-        ids = [tokens.ids for tokens in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
-        done: dict[int, Encoding] = {}
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            done |= zip(batch, self._forward([ids[at] for at in batch]), strict=True)
-        return [done[at] for at in range(len(ids))]
-
-    def windows(self, text: str) -> list[Span]:
-        """Where the tokenizer would cut; each window reaches to the start of the next."""
-        first = self._tokenizer.encode(text)
-        starts = [0]
-        for more in first.overflowing:
-            # The marks at the ends stand at (0, 0) in every window.
-            offsets = [offset for offset in more.offsets if offset[1] > offset[0]]
-            if offsets and offsets[0][0] > starts[-1]:
-                starts.append(offsets[0][0])
-        return list(zip(starts, [*starts[1:], len(text)], strict=True))
-
-    def _forward(self, ids: Sequence[Sequence[int]]) -> list[Encoding]:
-        widest = max(len(row) for row in ids)
-        padded = np.zeros((len(ids), widest), np.int64)
-        counts = np.zeros_like(padded)
-        for at, row in enumerate(ids):
-            padded[at, : len(row)] = row
-            counts[at, : len(row)] = 1
-        embeddings, layers = self._session.run(
-            ["embedding", "layers"], {"input_ids": padded, "attention_mask": counts}
-        )
-        return [Encoding(_own(e), _own(m)) for e, m in zip(embeddings, layers, strict=True)]
-
-
-def _own(row: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A read-only copy: kept encodings are shared, and a view would hold its whole batch."""
-    copy = row.copy()
-    copy.flags.writeable = False
-    return copy
+        return [Encoding(**outputs) for outputs in self._loaded().run(texts)]

@@ -1,8 +1,9 @@
-"""Builds the ONNX graph of all-MiniLM-L6-v2 from its weights, without torch.
+"""Writes MiniLM as an ONNX graph from its weights, without torch.
 
 The graph is written node by node, so what runs is what stands here: BERT (Devlin et al., 2019)
 with six layers, then the mean over the tokens that count and the L2 norm, as the model was
-trained with (Reimers and Gurevych, 2019, section 3).
+trained with (Reimers and Gurevych, 2019, section 3). The same lines write the original and, with
+the weights of its heads, the encoder that is trained for affect.
 """
 
 from __future__ import annotations
@@ -16,20 +17,28 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.errors import ModelCorruptError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Weights = dict[str, NDArray[Any]]
 
 WEIGHTS: Final = "model.safetensors"
 GRAPH: Final = "encoder.onnx"
 LAYERS: Final = 6
-DEPTH: Final = LAYERS + 1
 HIDDEN: Final = 384
 HEADS: Final = 12
 HEAD_WIDTH: Final = HIDDEN // HEADS
+FEATURES: Final = 2 * HIDDEN
+"""What the heads see of a text: the mean over its tokens, and its first token."""
 VOCABULARY: Final = 30_522
 POSITIONS: Final = 512
 EPSILON: Final = 1e-12
+
+RETRIEVAL: Final = "heads.retrieval"
+EMOTION: Final = ("heads.emotion.inner", "heads.emotion.outer")
+VAD: Final = ("heads.vad.inner", "heads.vad.outer")
+TEMPERATURE: Final = "temperature"
+
+_WORDS: Final = "embeddings.word_embeddings.weight"
 
 # Opset 20 brings Gelu as one operator; version 9 of the format is what opset 20 came with.
 _OPSET: Final = 20
@@ -37,13 +46,7 @@ _FORMAT: Final = 9
 
 
 def build(folder: Path) -> None:
-    """Write ``encoder.onnx`` beside ``model.safetensors``.
-
-    Inputs of the graph: ``input_ids`` and ``attention_mask`` (int64, [batch, tokens], at most
-    512 tokens, at least one that counts in each row). Outputs: ``embedding`` (float32,
-    [batch, 384], unit length) and ``layers`` (float32, [batch, 7, 384]), the means of the input
-    embeddings and of each of the six layers. Emotion is told by words as much as by meaning, so
-    a head over all layers reads it far better than one over the last, at no cost.
+    """Write ``encoder.onnx`` of the original model beside ``model.safetensors``.
 
     Args:
         folder: The model's folder.
@@ -54,26 +57,59 @@ def build(folder: Path) -> None:
     import onnx
     from safetensors.numpy import load_file
 
-    weights = load_file(folder / WEIGHTS)
-    table = weights.get("embeddings.word_embeddings.weight")
-    if table is None or table.shape != (VOCABULARY, HIDDEN):
-        raise ModelCorruptError(f"{folder / WEIGHTS}: not the weights of all-MiniLM-L6-v2")
-    try:
-        model = _Graph(weights).model()
-    except KeyError as error:
-        raise ModelCorruptError(f"{folder / WEIGHTS}: tensor {error} is missing") from None
-    onnx.checker.check_model(model)
+    model = graph(load_file(folder / WEIGHTS), folder / WEIGHTS)
     # A half-written graph must never carry the final name.
     partial = folder / f"{GRAPH}.partial"
     onnx.save_model(model, str(partial))
     partial.replace(folder / GRAPH)
 
 
+def graph(weights: Weights, source: Path, *, heads: bool = False) -> Any:
+    """The model as an ``onnx.ModelProto``, float32.
+
+    With heads the table of words, half of all numbers, is kept in int8 with a scale a word: it is
+    looked up, not multiplied, so that costs nothing.
+
+    Inputs: ``input_ids`` and ``attention_mask`` (int64, [batch, tokens], at most 512 tokens, at
+    least one that counts in each row). Output: ``embedding`` (float32, [batch, 384], unit length).
+    With heads also ``features`` ([batch, 768]), ``probs`` ([batch, 28], rows that sum to 1, under
+    the temperature) and ``vad`` ([batch, 3]).
+
+    Args:
+        weights: Tensors by their name in BERT; heads by the names in this module.
+        source: Where they come from, for the message.
+        heads: Whether the weights have heads.
+
+    Raises:
+        ModelCorruptError: If a tensor is missing or has another shape.
+    """
+    import onnx
+
+    table = weights.get(_WORDS)
+    if table is None or table.shape != (VOCABULARY, HIDDEN):
+        raise ModelCorruptError(f"{source}: not the weights of MiniLM")
+    try:
+        model = _Graph(weights, heads=heads).model()
+    except KeyError as error:
+        raise ModelCorruptError(f"{source}: tensor {error} is missing") from None
+    onnx.checker.check_model(model)
+    return model
+
+
+def regraph(constants: Weights) -> Any:
+    """The float32 model with heads from the constants of such a graph, by their names in it."""
+    return _Graph(constants, heads=True, packed=True).model()
+
+
 class _Graph:
     """Gathers the nodes and constants of the encoder."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], *, heads: bool, packed: bool = False
+    ) -> None:
         self._weights = weights
+        self._heads = heads
+        self._packed = packed
         self._nodes: list[Any] = []
         self._constants: Weights = {}
 
@@ -85,17 +121,21 @@ class _Graph:
         self._constant("joined", np.array([0, 0, HIDDEN], np.int64))
         self._constant("scale", np.array(HEAD_WIDTH**-0.5, np.float32))
         bias = self._attention_bias()
-        states = [self._embeddings()]
+        state = self._embeddings()
         for number in range(LAYERS):
-            states.append(self._layer(number, states[-1], bias))
-        self._pool(states)
+            state = self._layer(number, state, bias)
+        mean = self._mean(state)
+        outputs: dict[str, list[str | int]] = {"embedding": ["batch", HIDDEN]}
+        if self._heads:
+            outputs |= self._read(state, mean)
+            mean = self._dense([RETRIEVAL], mean, "retrieval")
+        self._unit(mean)
         ids = ("input_ids", "attention_mask")
-        floats = (("embedding", ["batch", HIDDEN]), ("layers", ["batch", DEPTH, HIDDEN]))
         graph = helper.make_graph(
             self._nodes,
-            "all-MiniLM-L6-v2",
+            "MiniLM",
             [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"]) for n in ids],
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in floats],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
         )
         return helper.make_model(
@@ -117,16 +157,33 @@ class _Graph:
 
     def _embeddings(self) -> str:
         """Word, position and (always the first) segment embeddings, summed and normalised."""
-        words = self._weight("embeddings.word_embeddings.weight")
-        segment = self._weights["embeddings.token_type_embeddings.weight"][0]
-        positions = self._weights["embeddings.position_embeddings.weight"] + segment
-        self._constant("positions", positions.astype(np.float32))
+        self._taken("positions", self._positions)
         self._constant("first", np.array([0], np.int64))
-        looked_up = self._node("Gather", [words, "input_ids"], "words", axis=0)
+        looked_up = self._words()
         length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
         used = self._node("Slice", ["positions", "first", length, "first"], "positions.used")
         summed = self._node("Add", [looked_up, used], "embeddings.sum")
         return self._norm("embeddings.LayerNorm", summed, "embeddings")
+
+    def _words(self) -> str:
+        if not self._heads:
+            return self._node("Gather", [self._weight(_WORDS), "input_ids"], "words", axis=0)
+        self._taken("words.scale", lambda: self._rounded()[1])
+        self._taken("words.int8", lambda: self._rounded()[0])
+        scale = self._node("Gather", ["words.scale", "input_ids"], "words.scaled", axis=0)
+        whole = self._node("Gather", ["words.int8", "input_ids"], "words.whole", axis=0)
+        return self._node("Mul", [self._node("Cast", [whole], "words.cast", to=1), scale], "words")
+
+    def _rounded(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The table of words as whole numbers, and what each row is to be multiplied by."""
+        table = self._weights[_WORDS]
+        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / 127, 1e-8)
+        return np.round(table / scale).astype(np.int8), scale.astype(np.float32)
+
+    def _positions(self) -> NDArray[np.float32]:
+        segment = self._weights["embeddings.token_type_embeddings.weight"][0]
+        positions = self._weights["embeddings.position_embeddings.weight"] + segment
+        return np.asarray(positions, dtype=np.float32)
 
     def _layer(self, number: int, hidden: str, bias: str) -> str:
         prefix = f"encoder.layer.{number}"
@@ -164,30 +221,53 @@ class _Graph:
         joined = self._node("Reshape", [turned, "joined"], f"{prefix}.mixed.joined")
         return self._dense([f"{prefix}.attention.output.dense"], joined, f"{prefix}.attended")
 
-    def _pool(self, states: list[str]) -> None:
-        """Means over the tokens that count; the last one, at unit length, is the embedding."""
+    def _mean(self, state: str) -> str:
+        """Mean over the tokens that count."""
         self._constant("last_axis", np.array([2], np.int64))
         self._constant("token_axis", np.array([1], np.int64))
-        self._constant("tiny", np.array(1e-12, np.float32))
         column = self._node("Unsqueeze", ["counts", "last_axis"], "counts.column")
-        tokens = self._node("ReduceSum", [column, "token_axis"], "tokens.counted", keepdims=1)
-        means = []
-        for state in states:
-            kept = self._node("Mul", [state, column], f"{state}.kept")
-            total = self._node("ReduceSum", [kept, "token_axis"], f"{state}.total", keepdims=1)
-            means.append(self._node("Div", [total, tokens], f"{state}.mean"))
-        self._node("Concat", means, "layers", axis=1)
-        mean = self._node("Squeeze", [means[-1], "token_axis"], "mean")
+        tokens = self._node("ReduceSum", ["counts", "token_axis"], "tokens.counted", keepdims=1)
+        kept = self._node("Mul", [state, column], "kept")
+        total = self._node("ReduceSum", [kept, "token_axis"], "total", keepdims=0)
+        return self._node("Div", [total, tokens], "mean")
+
+    def _unit(self, mean: str) -> None:
+        """The embedding: a mean at unit length."""
+        self._constant("tiny", np.array(1e-12, np.float32))
         length = self._node("ReduceL2", [mean, "token_axis"], "mean.length", keepdims=1)
         safe = self._node("Max", [length, "tiny"], "mean.length.safe")
         self._node("Div", [mean, safe], "embedding")
 
+    def _read(self, state: str, mean: str) -> dict[str, list[str | int]]:
+        """The heads of emotion and of valence, arousal and dominance; what they put out."""
+        self._constant("zero", np.array(0, np.int64))
+        first = self._node("Gather", [state, "zero"], "first_token", axis=1)
+        seen = self._node("Concat", [mean, first], "features", axis=1)
+        logits = self._head(EMOTION, seen, "logits")
+        self._taken(TEMPERATURE, lambda: np.array(1.0, np.float32))
+        cooled = self._node("Div", [logits, TEMPERATURE], "logits.cooled")
+        self._node("Softmax", [cooled], "probs", axis=-1)
+        self._head(VAD, seen, "vad")
+        labels = self._constants["logits.bias"].shape[0]
+        return {
+            "features": ["batch", FEATURES],
+            "probs": ["batch", labels],
+            "vad": ["batch", 3],
+        }
+
+    def _head(self, names: tuple[str, str], seen: str, out: str) -> str:
+        inner = self._dense([names[0]], seen, f"{out}.inner")
+        return self._dense([names[1]], self._node("Gelu", [inner], f"{out}.gelu"), out)
+
     def _dense(self, names: list[str], of: str, out: str) -> str:
         """``x @ W.T + b``; several layers over one input become one product."""
-        weight = np.concatenate([self._weights[f"{n}.weight"].T for n in names], axis=1)
-        bias = np.concatenate([self._weights[f"{n}.bias"] for n in names])
-        self._constant(f"{out}.weight", np.ascontiguousarray(weight, np.float32))
-        self._constant(f"{out}.bias", bias.astype(np.float32))
+
+        def joined(part: str) -> NDArray[np.float32]:
+            found = [self._weights[f"{n}.{part}"].T for n in names]
+            return np.ascontiguousarray(np.concatenate(found, axis=-1), np.float32)
+
+        self._taken(f"{out}.weight", lambda: joined("weight"))
+        self._taken(f"{out}.bias", lambda: joined("bias"))
         product = self._node("MatMul", [of, f"{out}.weight"], f"{out}.product")
         return self._node("Add", [product, f"{out}.bias"], out)
 
@@ -197,6 +277,10 @@ class _Graph:
 
     def _weight(self, name: str) -> str:
         return self._constant(name, self._weights[name].astype(np.float32))
+
+    def _taken(self, name: str, made: Callable[[], NDArray[Any]]) -> str:
+        """A constant that is made of the weights, unless they are constants already."""
+        return self._constant(name, self._weights[name] if self._packed else made())
 
     def _constant(self, name: str, array: NDArray[Any]) -> str:
         self._constants[name] = array

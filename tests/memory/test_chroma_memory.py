@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from affectgraph.memory.scope import UserScope
 from affectgraph.perceivers.affect import Affect, Distribution, Evidence
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.labels import EKMAN_7
-from affectgraph.perceivers.models import ModelStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EVERYTHING = ByMeaning(max_semantic=2.0)
@@ -328,14 +327,12 @@ async def test_nothing_ever_crosses_users(
     await memory.close()
 
 
-@pytest.mark.models
 async def test_with_the_real_encoder_related_memories_come_and_others_do_not(
-    tmp_path: Path, model_store: ModelStore, requires_model: Callable[[str], Path]
+    tmp_path: Path,
 ) -> None:
     from affectgraph.perceivers.text.encoder import MiniLMEncoder
 
-    requires_model("minilm")
-    memory = ChromaMemory(tmp_path, MiniLMEncoder(model_store))
+    memory = ChromaMemory(tmp_path, MiniLMEncoder())
     await memory.warm_up()
     for text in (
         "I had an argument with my sister last week.",

@@ -54,8 +54,7 @@ def test_the_text_reader_and_the_memory_share_one_encoder() -> None:
 
 def test_the_store_reaches_every_part(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    text, face, speech = default_parts(Settings(store=store)).perceivers
-    assert part(part(text, "encoder"), "store") is store
+    _, face, speech = default_parts(Settings(store=store)).perceivers
     assert part(part(face, "detector"), "store") is store
     assert part(part(speech, "transcriber"), "store") is store
 
@@ -77,7 +76,7 @@ def test_settings_change_the_default_agent(tmp_path: Path) -> None:
     assert reasoner.backend.name == "vllm/some/${model}"
     assert part(built.parts.memory, "path") == tmp_path / "${HOME} mem"
     assert settings.threads == tmp_path / "threads.sqlite"
-    assert built.needed_models == ("minilm", "mtcnn", "whisper-tiny.en")
+    assert built.needed_models == ("mtcnn", "whisper-tiny.en")
     assert part(built.parts.safety.crisis, "resources")[0].id != "findahelpline"
     assert parse_spec(settings_spec(settings).to_yaml()) == settings_spec(settings)
 
@@ -94,7 +93,7 @@ def test_the_data_folder_follows_the_environment(
 
 
 def test_what_must_be_pulled() -> None:
-    assert needed_models(Settings()) == ("minilm", "mtcnn", "whisper-tiny.en", "smollm2-135m")
+    assert needed_models(Settings()) == ("mtcnn", "whisper-tiny.en", "smollm2-135m")
     only = parse_spec(V1 + f"perceivers: []\nmemory: null\nreasoner: {SERVED}\n", environ=ENV)
     assert only.build(environ=ENV).needed_models == ()
     assert set(needed_models(default_spec())) <= set(MODELS)
@@ -221,14 +220,14 @@ def test_what_a_constructor_refuses_is_told_with_its_line(text: str, faults: lis
 
 
 def test_what_came_from_the_environment_is_never_told() -> None:
-    text = V1 + f"reasoner: {SERVED}\nencoder: {{minilm.v1: {{threads: '${{THREADS}}'}}}}\n"
-    environ = {**ENV, "THREADS": "-77001"}
+    text = V1 + f"reasoner: {SERVED}\nencoder: {{minilm.v1: {{max_tokens: '${{TOKENS}}'}}}}\n"
+    environ = {**ENV, "TOKENS": "-77001"}
     spec = parse_spec(text, environ=environ)
     assert "a-very-secret-model" not in repr(spec) + spec.to_yaml() + str(spec)
     with pytest.raises(SpecError) as caught:
         spec.build(environ=environ)
     assert "-77001" not in str(caught.value)
-    assert "${THREADS}" in str(caught.value)
+    assert "${TOKENS}" in str(caught.value)
     with pytest.raises(SpecError) as wrong:
         parse_spec(text, environ={**ENV, "THREADS": "hunter2"})
     assert "hunter2" not in str(wrong.value)
@@ -251,7 +250,7 @@ def test_every_node_is_explained() -> None:
     assert ("ravdess.v1", "CC-BY-NC-SA-4.0") in [
         (m.name, m.licence) for m in nodes["speech"].models
     ]
-    assert [m.name for m in nodes["recall"].models] == ["minilm"]
+    assert [m.name for m in nodes["recall"].models] == ["affect-minilm.v1"]
     assert [m.name for m in nodes["reason"].models] == ["smollm2-135m"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from affectgraph.memory.chroma import ChromaMemory
 from affectgraph.orchestrator.testing import conformance
 from affectgraph.orchestrator.testing.backend import ScriptedBackend
@@ -27,7 +25,6 @@ from affectgraph.orchestrator.testing.reasoner import (
     ScriptedStage,
 )
 from affectgraph.perceivers.fusion import LateFusion
-from affectgraph.perceivers.models import ModelStore
 from affectgraph.perceivers.text import MiniLMEncoder, TextEmotion
 from affectgraph.policies.consent import ConsentPolicy
 from affectgraph.policies.crisis import CrisisResponder
@@ -45,16 +42,9 @@ TestFakeFace = conformance.perceiver(lambda: FakePerceiver("face", "joy"))
 TestFakeSpeech = conformance.perceiver(lambda: FakePerceiver("speech", transcript="I am tired"))
 TestFakeReader = conformance.text_reader(FakeTextPerceiver)
 
-needs_minilm = pytest.mark.skipif(
-    not ModelStore().has("minilm"), reason="model minilm is absent: run `affectgraph models pull`"
-)
-TestTextEmotion = needs_minilm(
-    conformance.perceiver(lambda: TextEmotion(MiniLMEncoder(ModelStore())))
-)
-TestTextReader = needs_minilm(
-    conformance.text_reader(lambda: TextEmotion(MiniLMEncoder(ModelStore())))
-)
-TestMiniLM = needs_minilm(conformance.embedder(lambda: MiniLMEncoder(ModelStore())))
+TestTextEmotion = conformance.perceiver(lambda: TextEmotion(MiniLMEncoder()))
+TestTextReader = conformance.text_reader(lambda: TextEmotion(MiniLMEncoder()))
+TestMiniLM = conformance.embedder(MiniLMEncoder)
 
 TestHashEmbedder = conformance.embedder(HashEmbedder)
 

@@ -11,8 +11,8 @@ import pytest
 from affectgraph.memory.contracts import Embedder
 from affectgraph.perceivers.errors import ModelCorruptError, ModelMissingError, SetupError
 from affectgraph.perceivers.models import ModelStore
-from affectgraph.perceivers.text import MiniLMEncoder, minilm_onnx
-from affectgraph.perceivers.text.encoder import Encoding
+from affectgraph.perceivers.text import MiniLMEncoder, OriginalMiniLM, minilm_onnx
+from affectgraph.perceivers.text.encoder import TOKENIZER, WEIGHTS, Encoding
 
 TEXTS = (
     "I finally slept through the night.",
@@ -22,10 +22,9 @@ TEXTS = (
 )
 
 
-@pytest.fixture
-def encoder(requires_model: Callable[[str], Path], model_store: ModelStore) -> MiniLMEncoder:
-    requires_model("minilm")
-    return MiniLMEncoder(model_store)
+@pytest.fixture(scope="module")
+def encoder() -> MiniLMEncoder:
+    return MiniLMEncoder()
 
 
 class Counted(MiniLMEncoder):
@@ -40,10 +39,8 @@ class Counted(MiniLMEncoder):
 
     def _run(self, texts: Sequence[str]) -> list[Encoding]:
         self.asked += texts
-        return [
-            Encoding(np.full(384, len(t), np.float32), np.zeros((7, 384), np.float32))
-            for t in texts
-        ]
+        some = np.zeros(28, np.float32)
+        return [Encoding(np.full(384, len(t), np.float32), some, some, some[:3]) for t in texts]
 
 
 async def test_a_text_is_encoded_once_for_head_and_memory() -> None:
@@ -76,18 +73,33 @@ async def test_a_large_batch_does_not_outgrow_the_cache() -> None:
 
 
 async def test_no_text_needs_no_model(tmp_path: Path) -> None:
-    assert await MiniLMEncoder(ModelStore(tmp_path)).embed([]) == []
+    assert await MiniLMEncoder(weights=tmp_path / "absent.onnx").embed([]) == []
 
 
-async def test_a_missing_model_says_how_to_get_it(tmp_path: Path) -> None:
-    encoder = MiniLMEncoder(ModelStore(tmp_path))
+async def test_weights_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    shutil.copy(WEIGHTS.parent / TOKENIZER, tmp_path)
+    with pytest.raises(SetupError, match=r"absent\.onnx is absent"):
+        await MiniLMEncoder(weights=tmp_path / "absent.onnx").encode("hello")
+    (tmp_path / "cut.onnx").write_bytes(WEIGHTS.read_bytes()[:4096])
+    with pytest.raises(SetupError, match=r"cut\.onnx: not a graph"):
+        await MiniLMEncoder(weights=tmp_path / "cut.onnx").warm_up()
+
+
+@pytest.mark.models
+async def test_a_graph_without_heads_is_refused(
+    requires_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    original = requires_model("minilm")
+    with pytest.raises(ModelCorruptError, match="not an encoder for affect"):
+        await MiniLMEncoder(weights=original / "encoder.onnx").warm_up()
+
+
+async def test_a_missing_original_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ModelMissingError, match="models pull minilm"):
-        await encoder.warm_up()
-    with pytest.raises(ModelMissingError):
-        await encoder.encode("hello")
+        await OriginalMiniLM(ModelStore(tmp_path)).warm_up()
 
 
-@pytest.mark.parametrize("numbers", [{"max_tokens": 7}, {"max_tokens": 513}, {"threads": 0}])
+@pytest.mark.parametrize("numbers", [{"max_tokens": 7}, {"max_tokens": 513}, {"cache_size": -1}])
 def test_numbers_out_of_range_are_refused(numbers: dict[str, int]) -> None:
     with pytest.raises(SetupError, match="encoder"):
         MiniLMEncoder(**numbers)  # type: ignore[arg-type]
@@ -95,6 +107,7 @@ def test_numbers_out_of_range_are_refused(numbers: dict[str, int]) -> None:
 
 def test_it_is_what_the_memory_wants() -> None:
     assert isinstance(MiniLMEncoder(), Embedder)
+    assert isinstance(OriginalMiniLM(), Embedder)
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
@@ -107,7 +120,15 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "encoder.onnx").exists()
 
 
-@pytest.mark.models
+async def test_encodings_have_their_shapes_and_ranges(encoder: MiniLMEncoder) -> None:
+    for encoding in await encoder.encode_all(TEXTS):
+        assert encoding.features.shape == (768,)
+        assert encoding.probs.shape == (28,)
+        assert encoding.probs.sum() == pytest.approx(1, abs=1e-5)
+        # EmoBank's scale is 1 to 5, and its raters stay near the middle.
+        assert ((encoding.vad > 1) & (encoding.vad < 5)).all()
+
+
 async def test_embeddings_have_unit_length_and_are_read_only(encoder: MiniLMEncoder) -> None:
     await encoder.warm_up()
     await encoder.warm_up()
@@ -119,17 +140,14 @@ async def test_embeddings_have_unit_length_and_are_read_only(encoder: MiniLMEnco
         kept[0] = 1
 
 
-@pytest.mark.models
 async def test_company_and_padding_change_nothing(encoder: MiniLMEncoder) -> None:
     together = await encoder.encode_all(TEXTS, keep=False)
     for text, encoding in zip(TEXTS, together, strict=True):
         [alone] = await encoder.encode_all([text], keep=False)
-        assert np.allclose(alone.embedding, encoding.embedding, atol=1e-5)
-        assert np.allclose(alone.layers, encoding.layers, atol=1e-4)
-        assert alone.layers.shape == (7, 384)
+        for name in Encoding.__dataclass_fields__:
+            assert np.array_equal(getattr(alone, name), getattr(encoding, name)), name
 
 
-@pytest.mark.models
 async def test_near_in_meaning_is_near_in_space(encoder: MiniLMEncoder) -> None:
     sleep, rest, car = await encoder.embed(
         ["I cannot sleep at night.", "My nights are restless.", "The car needs new tyres."]
@@ -137,10 +155,7 @@ async def test_near_in_meaning_is_near_in_space(encoder: MiniLMEncoder) -> None:
     assert np.dot(sleep, rest) > np.dot(sleep, car) + 0.2
 
 
-@pytest.mark.models
-async def test_a_long_text_is_cut_and_its_windows_cover_it(
-    encoder: MiniLMEncoder, model_store: ModelStore
-) -> None:
+async def test_a_long_text_is_cut_and_its_windows_cover_it(encoder: MiniLMEncoder) -> None:
     text = "I went out, and then I came home. " * 100
     windows = await encoder.windows(text)
     assert len(windows) > 3
@@ -150,12 +165,11 @@ async def test_a_long_text_is_cut_and_its_windows_cover_it(
     start, end = windows[0]
     whole, first = await encoder.embed([text, text[start:end]])
     assert np.allclose(whole, first, atol=1e-5)
-    short = MiniLMEncoder(model_store, max_tokens=8)
+    short = MiniLMEncoder(max_tokens=8)
     assert len(await short.windows("one two three four five six seven")) == 2
     assert await short.windows("one") == [(0, 3)]
 
 
-@pytest.mark.models
 @pytest.mark.parametrize("text", ["", "   ", "x" * 20_000, "한국어 " * 90, "\U0001f62d" * 300])
 async def test_any_text_is_taken_whole(text: str, encoder: MiniLMEncoder) -> None:
     windows = await encoder.windows(text)
@@ -185,15 +199,15 @@ def test_the_graph_says_what_the_published_network_says(
     random = np.random.default_rng(0)
     ids = random.integers(1000, 30_000, (4, 40))
     counts = (np.arange(40) < np.array([[40], [1], [23], [7]])).astype(np.int64)
-    embedding, layers = session.run(
-        ["embedding", "layers"], {"input_ids": ids, "attention_mask": counts}
-    )
+    feed = {"input_ids": ids, "attention_mask": counts}
+    (embedding,) = session.run(["embedding"], feed)
     with torch.no_grad():
-        states = network(
-            torch.tensor(ids), torch.tensor(counts), output_hidden_states=True
-        ).hidden_states
+        state = network(torch.tensor(ids), torch.tensor(counts)).last_hidden_state
     column = torch.tensor(counts)[..., None].float()
-    means = torch.stack([(s * column).sum(1) / column.sum(1) for s in states], dim=1)
-    assert np.abs(layers - means.numpy()).max() < 1e-4
-    unit = torch.nn.functional.normalize(means[:, -1], dim=-1).numpy()
-    assert np.abs(embedding - unit).max() < 1e-5
+    unit = torch.nn.functional.normalize((state * column).sum(1) / column.sum(1), dim=-1)
+    assert np.abs(embedding - unit.numpy()).max() < 1e-5
+
+
+def test_the_shipped_weights_are_small_and_have_a_card() -> None:
+    assert WEIGHTS.stat().st_size < 25_000_000
+    assert WEIGHTS.with_suffix(".md").is_file()

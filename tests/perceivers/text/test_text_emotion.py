@@ -1,30 +1,32 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgraph.perceivers.affect import Evidence, Reading
 from affectgraph.perceivers.contracts import Perceiver, TextReader
-from affectgraph.perceivers.errors import ModelMissingError
+from affectgraph.perceivers.errors import ModelCorruptError, SetupError
 from affectgraph.perceivers.labels import EKMAN_7
-from affectgraph.perceivers.models import ModelStore
-from affectgraph.perceivers.text import MiniLMEncoder, TextEmotion
-from affectgraph.perceivers.text.head import WEIGHTS, EmotionHead
+from affectgraph.perceivers.text import MiniLMEncoder, TextEmotion, VADScale
 from affectgraph.perceivers.text.language import sentences, unreadable
 from affectgraph.perceivers.turn import Turn
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def encoder() -> MiniLMEncoder:
+    return MiniLMEncoder(cache_size=0)
+
+
 @pytest.fixture
-def reader(requires_model: Callable[[str], Path], model_store: ModelStore) -> TextEmotion:
-    requires_model("minilm")
-    return TextEmotion(MiniLMEncoder(model_store))
+def reader(encoder: MiniLMEncoder) -> TextEmotion:
+    return TextEmotion(encoder)
 
 
 def basic(reading: Reading) -> str:
@@ -45,7 +47,6 @@ def words(reading: Reading, text: str) -> str:
     return text[int(evidence.start) : int(evidence.end)]
 
 
-@pytest.mark.models
 @pytest.mark.parametrize(
     ("text", "emotion"),
     [
@@ -75,7 +76,6 @@ async def test_plain_sentences_are_read_as_anyone_would(
     assert reading.affect.confidence == pytest.approx(reading.affect.distribution.top_p)
 
 
-@pytest.mark.models
 async def test_the_evidence_is_the_sentence_that_speaks_most(reader: TextEmotion) -> None:
     text = "I went to the shop on Monday. I am terrified of tomorrow! The bus was red."
     reading = await reader.read(text, NOON)
@@ -86,13 +86,11 @@ async def test_the_evidence_is_the_sentence_that_speaks_most(reader: TextEmotion
     assert score > 0.5
 
 
-@pytest.mark.models
 async def test_one_sentence_is_its_own_evidence(reader: TextEmotion) -> None:
     reading = await reader.read("  I am so happy I passed!  ", NOON)
     assert words(reading, "  I am so happy I passed!  ") == "I am so happy I passed!"
 
 
-@pytest.mark.models
 async def test_the_end_of_a_long_text_counts_too(reader: TextEmotion) -> None:
     calm = "The meeting is on the second floor. " * 45
     glad = "I am so happy, I love this, what a wonderful joy! " * 60
@@ -102,9 +100,9 @@ async def test_the_end_of_a_long_text_counts_too(reader: TextEmotion) -> None:
     assert "happy" in words(reading, calm + glad)
 
 
-@pytest.mark.models
-async def test_the_turn_is_encoded_once(reader: TextEmotion) -> None:
-    encoder = reader._encoder
+async def test_the_turn_is_encoded_once() -> None:
+    encoder = MiniLMEncoder()
+    reader = TextEmotion(encoder)
     await reader.perceive(Turn(text="I am so happy I passed! Really."))
     assert list(encoder._cache) == ["I am so happy I passed! Really."]
 
@@ -128,7 +126,7 @@ async def test_what_cannot_be_read_is_not_guessed_at(
     text: str, reason: str, tmp_path: Path
 ) -> None:
     # No model is needed to say so.
-    reader = TextEmotion(MiniLMEncoder(ModelStore(tmp_path)))
+    reader = TextEmotion(MiniLMEncoder(weights=tmp_path / "absent.onnx"))
     reading = await reader.read(text, NOON)
     assert reading.abstention is not None
     assert reading.abstention.reason == reason
@@ -174,9 +172,41 @@ def test_sentences_stand_in_order_inside_the_text(text: str) -> None:
     assert bool(spans) >= (unreadable(text) is None)
 
 
-async def test_a_missing_model_is_said_at_warm_up(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissingError):
-        await TextEmotion(MiniLMEncoder(ModelStore(tmp_path))).warm_up()
+async def test_missing_weights_are_said_at_warm_up(tmp_path: Path) -> None:
+    with pytest.raises(SetupError):
+        await TextEmotion(MiniLMEncoder(weights=tmp_path / "absent.onnx")).warm_up()
+
+
+@pytest.mark.parametrize(
+    ("pleasant", "unpleasant"),
+    [
+        ("What a wonderful, sunny morning!", "It was a cold and miserable funeral."),
+        ("She won the prize and everyone cheered.", "They were murdered in their sleep."),
+    ],
+)
+async def test_valence_is_measured_and_orders_texts(
+    pleasant: str, unpleasant: str, reader: TextEmotion
+) -> None:
+    good, bad = [(await reader.read(text, NOON)).affect for text in (pleasant, unpleasant)]
+    assert good is not None
+    assert bad is not None
+    assert good.vad_source == bad.vad_source == "measured"
+    assert good.vad.valence > 0 > bad.vad.valence
+
+
+def test_the_scale_is_a_line_that_stays_in_range(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"alignment": {"centre": [3, 3, 3], "slope": [2, 1, 0.5]}}')
+    told = VADScale.load(facts).told(np.array([3.25, 9.0, 2.0]))
+    assert (told.valence, told.arousal, told.dominance) == (0.5, 1.0, -0.5)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"alignment": {"centre": [3], "slope": [1]}}'])
+def test_a_scale_that_cannot_be_used_is_named(text: str, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text(text)
+    with pytest.raises(ModelCorruptError, match=r"facts\.json"):
+        VADScale.load(facts)
 
 
 def test_it_is_a_perceiver_and_reads_transcripts() -> None:
@@ -184,9 +214,3 @@ def test_it_is_a_perceiver_and_reads_transcripts() -> None:
     assert isinstance(reader, Perceiver)
     assert isinstance(reader, TextReader)
     assert reader.modality == "text"
-
-
-def test_the_shipped_weights_are_small_and_whole() -> None:
-    assert WEIGHTS.stat().st_size < 2_000_000
-    assert WEIGHTS.with_suffix(".md").is_file()
-    assert 0.2 < EmotionHead.load().temperature < 5
