@@ -58,5 +58,5 @@ def test_the_grouping_puts_every_label_into_one_of_seven() -> None:
 
 @pytest.mark.data
 def test_the_published_counts_are_read(data_root: Path) -> None:
-    counts = {s: len(load(data_root, s).texts) for s in ("train", "dev", "test")}  # type: ignore[arg-type]
+    counts = {s: len(load(data_root, s).texts) for s in ("train", "dev", "test")}
     assert counts == {"train": 43_410, "dev": 5_426, "test": 5_427}
