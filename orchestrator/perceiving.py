@@ -113,7 +113,7 @@ def admit_node(parts: Parts) -> Node:
     # Reads and writes what `fresh` does; the wrapper derives both from there.
     @wraps(fresh)
     async def admit(turn: Turn, **rest: Any) -> Admitted:
-        if turn.images or turn.audio:
+        if turn.shows or turn.sounds:
             await pool.run(turn.check_media)
         return fresh(turn, **rest)
 
@@ -170,7 +170,7 @@ def _refusal(parts: Parts, turn: Turn, modality: Modality) -> Reading | None:
     sense = _MEDIA.get(modality)
     if sense is None:
         return None
-    if not (turn.images if sense == "camera" else turn.audio):
+    if not (turn.shows if sense == "camera" else turn.sounds):
         what = "image" if sense == "camera" else "audio"
         return Reading.abstain(modality, "absent", f"no {what} in this turn")
     if not parts.allows(turn.consent, modality):

@@ -110,7 +110,7 @@ def _turn_of(lost: OpenTurn) -> Turn | None:
 
 def _words(turn: Turn) -> Turn:
     """Without its media: the files may be gone, and nobody would look at them."""
-    return turn.model_copy(update={"images": (), "audio": None})
+    return turn.model_copy(update={"images": (), "audio": None, "video": None})
 
 
 def _kept(snapshot: StateSnapshot, lost: OpenTurn) -> bool:

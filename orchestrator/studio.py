@@ -58,6 +58,7 @@ _MEDIA: Final = (
 _REFUSED: Final = {
     "images": f"{_MEDIA}, and media sent as JSON would stay in its checkpoints",
     "audio": f"{_MEDIA}, and media sent as JSON would stay in its checkpoints",
+    "video": f"{_MEDIA}, and media sent as JSON would stay in its checkpoints",
     "user": "who speaks is not for the input to say: it is whom the server has signed in",
 }
 
@@ -72,6 +73,7 @@ class Said(TypedDict, total=False):
             an earlier turn. Only ``memory`` matters here.
         images: Refused.
         audio: Refused.
+        video: Refused.
         user: Refused.
     """
 
@@ -81,6 +83,7 @@ class Said(TypedDict, total=False):
     # Declared so that they can be refused: LangGraph drops an undeclared key in silence.
     images: Annotated[None, EphemeralValue]
     audio: Annotated[None, EphemeralValue]
+    video: Annotated[None, EphemeralValue]
     user: Annotated[None, EphemeralValue]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +23,9 @@ MIN_SIDE: Final = 32
 MAX_PIXELS: Final = 50_000_000
 MAX_SECONDS: Final = 120.0
 MIN_SECONDS: Final = 0.1
+MAX_VIDEO_BYTES: Final = 500_000_000
+MAX_FRAME_PIXELS: Final = 9_000_000
+"""A little more than 3840 x 2160."""
 
 
 class _MediaFile:
@@ -167,3 +172,156 @@ class AudioFile(_MediaFile):
                     return
                 position += length + length % 2
         raise MediaError(self.path, "the sound is cut short: no samples in the WAV file")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a check of a video found.
+
+    Attributes:
+        width: Of the upright picture, in pixels.
+        height: Of the upright picture, in pixels.
+        seconds: Duration of the pictures.
+        frames: How many pictures.
+        has_sound: Whether there is a sound track.
+    """
+
+    width: int
+    height: int
+    seconds: float
+    frames: int
+    has_sound: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        at: Seconds from the first picture.
+        pixels: Upright RGB, uint8, shape (height, width, 3).
+    """
+
+    at: float
+    pixels: NDArray[np.uint8]
+
+
+class VideoFile(_MediaFile):
+    """A video on disk (any container and codec that FFmpeg reads).
+
+    Pictures are decoded as they are asked for and never all held at once.
+    """
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """Read the whole file once, without decoding every picture; blocking.
+
+        Raises:
+            MediaError: If the file is absent, holds no pictures, is cut short or damaged, is
+                larger than 500 MB or 3840 x 2160 pixels, smaller than 32 pixels on a side, or
+                lasts less than 0.1 seconds or more than two minutes.
+        """
+        import av
+
+        self._must_be_file()
+        if (size := self.path.stat().st_size) > MAX_VIDEO_BYTES:
+            raise MediaError(
+                self.path,
+                f"the video has {size / 1e6:.0f} MB, at most {MAX_VIDEO_BYTES / 1e6:.0f} are taken",
+            )
+        try:
+            with av.open(str(self.path), mode="r", metadata_errors="ignore") as container:
+                if not container.streams.video:
+                    raise MediaError(self.path, "no pictures in this file")
+                return self._examined(container)
+        except av.FFmpegError as error:
+            raise self._unreadable(error) from error
+
+    @cached_property
+    def sound(self) -> AudioFile | None:
+        """The sound track, if there is one; blocking at the first use as :attr:`info` is."""
+        return AudioFile(self.path) if self.info.has_sound else None
+
+    def frames(self, fps: float = 5.0, *, max_side: int = 1280) -> Iterator[Frame]:
+        """Decode pictures at a steady rate, one at a time; blocking.
+
+        Args:
+            fps: Pictures a second; those between are decoded and dropped. A video that has fewer
+                gives those it has.
+            max_side: Pictures with a longer side are scaled down to it.
+
+        Raises:
+            MediaError: As :attr:`info`, or if a picture cannot be decoded.
+            ValueError: If ``fps`` is not above zero.
+        """
+        import av
+
+        if not fps > 0:
+            raise ValueError(f"fps must be above 0, not {fps}")
+        _ = self.info
+        try:
+            with av.open(str(self.path), mode="r", metadata_errors="ignore") as container:
+                first, taken = None, -1
+                for frame in container.decode(video=0):
+                    if frame.time is None:
+                        continue
+                    first = frame.time if first is None else first
+                    # The first picture of each tick; a tolerance keeps rounding from skipping one.
+                    tick = int((frame.time - first) * fps + 1e-3)
+                    if tick > taken:
+                        taken = tick
+                        yield Frame(frame.time - first, _upright(frame, max_side))
+        except av.FFmpegError as error:
+            raise self._unreadable(error) from error
+
+    def _examined(self, container: Any) -> VideoInfo:
+        """Go through every packet, and decode those pictures that need no other."""
+        stream = container.streams.video[0]
+        stream.codec_context.skip_frame = "NONKEY"
+        times: list[float] = []
+        key = None
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                times.append(float(packet.pts * packet.time_base))
+                self._must_be_short(max(times) - min(times))
+            for frame in packet.decode():
+                key = frame if key is None else key
+        if key is None:
+            raise MediaError(self.path, "no picture can be decoded")
+        width, height = (key.width, key.height)[:: -1 if key.rotation % 180 else 1]
+        if min(width, height) < MIN_SIDE or width * height > MAX_FRAME_PIXELS:
+            raise MediaError(
+                self.path,
+                f"the video is {width}x{height} pixels: from {MIN_SIDE}x{MIN_SIDE} to 3840x2160"
+                " are taken",
+            )
+        rate = float(stream.average_rate or 25)
+        seconds = max(times) - min(times) + 1 / rate
+        if seconds < MIN_SECONDS:
+            raise MediaError(self.path, f"only {seconds:.2f} seconds of pictures")
+        told = float(stream.duration * stream.time_base) if stream.duration else seconds
+        if seconds < 0.9 * told - 0.5:
+            raise MediaError(
+                self.path, f"the video is cut short: {seconds:.1f} of {told:.1f} seconds"
+            )
+        return VideoInfo(width, height, seconds, len(times), bool(container.streams.audio))
+
+    def _must_be_short(self, seconds: float) -> None:
+        if seconds > MAX_SECONDS:
+            raise MediaError(
+                self.path, f"more than {MAX_SECONDS:.0f} seconds of video: send a shorter one"
+            )
+
+    def _unreadable(self, error: Any) -> MediaError:
+        what = error.strerror or "invalid data"
+        return MediaError(self.path, f"the video cannot be read ({what})")
+
+
+def _upright(frame: Any, max_side: int) -> NDArray[np.uint8]:
+    """RGB pixels of a decoded picture, scaled and turned as its metadata say."""
+    scale = min(1.0, max_side / max(frame.width, frame.height))
+    pixels = frame.to_ndarray(
+        format="rgb24", width=round(frame.width * scale), height=round(frame.height * scale)
+    )
+    # Whole quarters, counterclockwise: anything else is not what a camera writes.
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

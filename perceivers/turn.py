@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from affectgraph.perceivers.media import AudioFile, ImageFile
+from affectgraph.perceivers.media import AudioFile, ImageFile, VideoFile
 
 MAX_TEXT = 20_000
 """Characters of one message; a longer one is refused rather than cut in silence."""
@@ -18,8 +18,8 @@ class Consent(BaseModel):
     """What the person agreed to, each on its own; nothing is agreed to by default.
 
     Attributes:
-        camera: Reading the person's face in images.
-        microphone: Transcribing and reading the person's voice.
+        camera: Reading the person's face in images and videos.
+        microphone: Transcribing and reading the person's voice, also that of a video.
         memory: Keeping what was said for later conversations.
     """
 
@@ -31,7 +31,7 @@ class Consent(BaseModel):
 
 
 class Turn(BaseModel):
-    """One message of a person: words, photos, a voice note, or any of them.
+    """One message of a person: words, photos, a voice note, a video, or any of them.
 
     Media are handles that open when a perceiver asks; no pixels or samples go into any state.
 
@@ -41,6 +41,8 @@ class Turn(BaseModel):
         text: What was typed, at most 20,000 characters; may be empty when there is audio.
         images: Photos of the person.
         audio: A voice note of the person.
+        video: A video of the person. Its pictures are for the face, its sound (where there is no
+            ``audio``) for the speech perceiver, each with a consent of its own.
         consent: What the person agreed to.
         at: When the turn was captured (time zone aware; now by default).
         id: Names the turn; made up by default.
@@ -56,6 +58,7 @@ class Turn(BaseModel):
     text: str = ""
     images: tuple[ImageFile, ...] = ()
     audio: AudioFile | None = None
+    video: VideoFile | None = None
     consent: Consent = Consent()
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     id: str = Field(default_factory=lambda: uuid.uuid4().hex, min_length=1, max_length=128)
@@ -78,11 +81,34 @@ class Turn(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.text.strip() and not self.images and self.audio is None:
-            raise ValueError("the message is empty: give text, an image or audio")
+        if not self.text.strip() and not self.shows and not self.sounds:
+            raise ValueError("the message is empty: give text, an image, audio or a video")
         if self.at.tzinfo is None:
             raise ValueError("'at' needs a time zone")
         return self
+
+    @property
+    def shows(self) -> bool:
+        """Whether there are pictures of the person."""
+        return bool(self.images) or self.video is not None
+
+    @property
+    def sounds(self) -> bool:
+        """Whether there may be sound of the person; a video may turn out to be silent."""
+        return self.audio is not None or self.video is not None
+
+    @property
+    def sound(self) -> AudioFile | None:
+        """The voice note, or else the sound of the video.
+
+        Blocking where there is only a video that was not checked yet (:meth:`check_media`).
+
+        Raises:
+            MediaError: If the video cannot be used.
+        """
+        if self.audio is None and self.video is not None:
+            return self.video.sound
+        return self.audio
 
     def check_media(self) -> None:
         """Open every media file once, so that a bad one is refused before anything happens.
@@ -94,5 +120,10 @@ class Turn(BaseModel):
         """
         for image in self.images:
             image.pixels  # noqa: B018 - decoding is the check
-        if self.audio is not None:
-            self.audio.samples  # noqa: B018
+        if self.video is not None:
+            self.video.info  # noqa: B018
+        # Without consent nobody listens, and a poor sound track must not refuse the pictures.
+        if self.audio is not None or self.consent.microphone:
+            sound = self.sound
+            if sound is not None:
+                sound.samples  # noqa: B018

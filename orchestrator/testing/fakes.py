@@ -71,7 +71,7 @@ class FakePerceiver:
         await take(self._seconds, self._fault, "perceiver")
         if self._fault == "wrong type":
             return cast("Reading", WrongType())
-        present = {"text": turn.text.strip(), "face": turn.images, "speech": turn.audio}
+        present = {"text": turn.text.strip(), "face": turn.shows, "speech": turn.sounds}
         if not present[self.modality]:
             return self._absent()
         if self.modality != "text":
@@ -82,8 +82,10 @@ class FakePerceiver:
         if self.modality == "face":
             for image in turn.images:
                 image.pixels  # noqa: B018 - decoding is the check
-        elif turn.audio is not None:
-            turn.audio.samples  # noqa: B018
+            if turn.video is not None:
+                turn.video.info  # noqa: B018
+        elif (sound := turn.sound) is not None:
+            sound.samples  # noqa: B018
 
     def _absent(self) -> Reading:
         return Reading.abstain(self.modality, "absent", f"nothing for {self.modality} in this turn")

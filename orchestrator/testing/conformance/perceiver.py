@@ -128,17 +128,26 @@ def _verify_evidence(evidence: Evidence, turn: Turn, modality: Modality) -> None
     if modality == "text":
         verify_span(evidence, turn.text, _WHO)
     elif modality == "face":
-        fits = evidence.box is not None and any(
-            evidence.box.x + evidence.box.width <= image.pixels.shape[1]
-            and evidence.box.y + evidence.box.height <= image.pixels.shape[0]
-            for image in turn.images
+        sizes = [image.pixels.shape[1::-1] for image in turn.images]
+        if turn.video is not None:
+            sizes.append((turn.video.info.width, turn.video.info.height))
+            ends = evidence.end is None or evidence.end <= turn.video.info.seconds + 0.05
+            want(ends, "A perceiver of faces gives as evidence times inside of the video.")
+        # A stretch of the video needs no box; its times were looked at above.
+        fits = (evidence.kind == "segment" and turn.video is not None) or (
+            evidence.box is not None
+            and any(
+                evidence.box.x + evidence.box.width <= width
+                and evidence.box.y + evidence.box.height <= height
+                for width, height in sizes
+            )
         )
         want(fits, "A perceiver of faces gives as evidence boxes inside of the photo, in pixels.")
     else:
         fits = (
             evidence.kind == "segment"
-            and turn.audio is not None
-            and (evidence.end or 0) <= turn.audio.seconds + 0.05
+            and (sound := turn.sound) is not None
+            and (evidence.end or 0) <= sound.seconds + 0.05
         )
         want(fits, "A perceiver of speech gives as evidence segments of the sound, in seconds.")
 
