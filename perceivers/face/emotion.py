@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectgraph.perceivers.affect import Affect, Evidence, Modality, Reading
+from affectgraph.perceivers.affect import Affect, Distribution, Evidence, Modality, Reading
+from affectgraph.perceivers.batching import BatchStats, MicroBatcher
 from affectgraph.perceivers.blocking import BlockingPool
-from affectgraph.perceivers.face.crop import crop_face, fault_of
-from affectgraph.perceivers.face.detector import DetectedFace, FaceDetector, MTCNNDetector
+from affectgraph.perceivers.device import CPU, Device
+from affectgraph.perceivers.face.detected import FaceDetector
+from affectgraph.perceivers.face.detector import MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
+from affectgraph.perceivers.face.person import Person, PersonFinder, Unread, abstention
+from affectgraph.perceivers.face.quality import LIMITS, Limits, ReadableHead
+from affectgraph.perceivers.labels import FERPLUS_8
 from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.perceivers.tracing import model_span
 from affectgraph.perceivers.turn import Turn
-
-Reason = Literal["no-face", "several-faces", "low-quality"]
-
-TELLING: Final[tuple[Reason, ...]] = ("several-faces", "low-quality", "no-face")
-"""Which reason stands for a turn of which no photo could be read: the first that occurs."""
-
-
-@dataclass(frozen=True)
-class _Unread:
-    """Why one photo says nothing."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The face that one photo shows, ready to be read."""
-
-    crop: NDArray[np.uint8]
-    face: DetectedFace
 
 
 class FaceEmotion:
@@ -46,7 +29,7 @@ class FaceEmotion:
     affect is the mean distribution of the photos that could be read, the evidence their boxes in
     the photos' order. Where none could be read the perceiver abstains: ``absent`` without a
     photo, ``no-face``, ``several-faces`` or ``low-quality`` (too small, dark, bright, flat,
-    blurred).
+    blurred, noisy, cut off, covered: :class:`~affectgraph.perceivers.face.quality.Limits`).
 
     In a photo of several people the largest face is taken for the person's own if its area is
     more than ``dominance`` times that of the next; otherwise nobody can say whose face it is.
@@ -57,8 +40,12 @@ class FaceEmotion:
     Args:
         detector: Finds faces; MTCNN with the default settings if not given.
         head: Reads expressions; the shipped FER+ head if not given.
+        whole: Tells covered and cut faces; the shipped head if not given.
+        limits: What cannot be read.
         dominance: See above.
-        workers: Turns that are read side by side; further ones wait.
+        device: Where the networks run that are not given.
+        max_batch: Faces of concurrent turns that go through the head in one pass, at most.
+        workers: Turns whose photos are searched side by side; further ones wait.
     """
 
     def __init__(
@@ -66,13 +53,25 @@ class FaceEmotion:
         *,
         detector: FaceDetector | None = None,
         head: ExpressionHead | None = None,
+        whole: ReadableHead | None = None,
+        limits: Limits = LIMITS,
         dominance: float = 4.0,
+        device: Device = CPU,
+        max_batch: int = 32,
         workers: int = 1,
     ) -> None:
-        self._detector: FaceDetector = detector or MTCNNDetector()
-        self._head = head or ExpressionHead()
-        self._dominance = dominance
+        self._detector: FaceDetector = detector or MTCNNDetector(device=device)
+        self._head = head or ExpressionHead(device=device)
+        self._finder = PersonFinder(
+            self._detector,
+            whole or ReadableHead(device=device),
+            limits=limits,
+            dominance=dominance,
+        )
         self._pool = BlockingPool(workers)
+        self._batcher: MicroBatcher[NDArray[np.uint8], NDArray[np.float64]] = MicroBatcher(
+            self._read, name="face", max_batch=max_batch
+        )
 
     @property
     def modality(self) -> Modality:
@@ -82,12 +81,17 @@ class FaceEmotion:
     @property
     def model(self) -> str:
         """Name and version of what reads."""
-        return "mtcnn-1.0.0+ferplus.v1"
+        return "mtcnn-1.0.0+ferplus.v2"
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
         """What the detector and the head use."""
         return (*models_of(self._detector), *models_of(self._head))
+
+    @property
+    def stats(self) -> BatchStats:
+        """How full the passes of the head were."""
+        return self._batcher.stats
 
     async def warm_up(self) -> None:
         """Open the networks; cheap when done before.
@@ -106,23 +110,15 @@ class FaceEmotion:
         """
         if not turn.images:
             return Reading.abstain("face", "absent", "the turn has no image")
-        return await self._pool.run(lambda: self._read(turn))
-
-    def _load(self) -> None:
-        self._detector.load()
-        self._head.load()
-
-    def _read(self, turn: Turn) -> Reading:
-        looks = [self._look(image.pixels) for image in turn.images]
-        seen = [look for look in looks if isinstance(look, _Seen)]
+        looks = await self._pool.run(lambda: self._look_at(turn))
+        seen = [look for look in looks if isinstance(look, Person)]
         if not seen:
-            unread = [look for look in looks if isinstance(look, _Unread)]
-            telling = min(unread, key=lambda look: TELLING.index(look.reason))
-            return Reading.abstain("face", telling.reason, telling.detail)
+            return abstention(looks)
         with model_span("classify", self.model):
-            distribution = self._head.read(np.stack([look.crop for look in seen]))
+            rows = await self._batcher.run_all(look.crop for look in seen)
+        mean = np.mean(rows, axis=0)
         affect = Affect.read(
-            distribution,
+            Distribution.over(FERPLUS_8, dict(zip(FERPLUS_8.labels, mean, strict=True))),
             turn.at,
             evidence=tuple(
                 Evidence(kind="box", box=look.face.box, score=look.face.score) for look in seen
@@ -130,18 +126,18 @@ class FaceEmotion:
         )
         return Reading(modality="face", affect=affect, model=self.model)
 
-    def _look(self, pixels: NDArray[np.uint8]) -> _Seen | _Unread:
+    async def close(self) -> None:
+        """Wait for what runs; nothing is read afterwards."""
+        await self._batcher.close()
+
+    def _load(self) -> None:
+        self._finder.load()
+        self._head.load()
+
+    def _look_at(self, turn: Turn) -> list[Person | Unread]:
+        photos = [image.pixels for image in turn.images]
         with model_span("detect", "mtcnn"):
-            faces = self._detector.detect(pixels)
-        if not faces:
-            return _Unread("no-face", "no face was found")
-        face, *others = faces
-        if others and _area(face) <= self._dominance * _area(others[0]):
-            return _Unread("several-faces", f"{len(faces)} faces, none clearly the person's")
-        crop = crop_face(pixels, face)
-        fault = fault_of(crop, face.box)
-        return _Seen(crop, face) if fault is None else _Unread("low-quality", fault)
+            return self._finder.find(photos)
 
-
-def _area(face: DetectedFace) -> int:
-    return face.box.width * face.box.height
+    def _read(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float64]]:
+        return list(self._head.probabilities(np.stack(crops)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face.crop import SIDE
 from affectgraph.perceivers.labels import FERPLUS_8
@@ -28,12 +29,12 @@ class ExpressionHead:
 
     Args:
         weights: The ONNX file.
-        threads: Threads of onnxruntime for one call.
+        device: Where it runs.
     """
 
-    def __init__(self, weights: Path = WEIGHTS, *, threads: int = 1) -> None:
+    def __init__(self, weights: Path = WEIGHTS, *, device: Device = CPU) -> None:
         self._weights = weights
-        self._threads = threads
+        self._device = device
         self._session: Any = None
 
     @property
@@ -41,26 +42,17 @@ class ExpressionHead:
         """The head's weights."""
         if self._weights != WEIGHTS:
             return (ModelUse(self._weights.name),)
-        return (ModelUse("ferplus.v1", LICENCE),)
+        return (ModelUse("ferplus.v2", LICENCE),)
 
     def load(self) -> None:
         """Open the network; blocking, and done by the first :meth:`read` otherwise.
 
         Raises:
-            SetupError: If the file is absent or is not such a network.
+            SetupError: If the file is absent or is not such a network, or the device is not there.
         """
         if self._session is not None:
             return
-        import onnxruntime
-
-        if not self._weights.is_file():
-            raise SetupError(f"{self._weights.name} is absent: the installation is incomplete")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            self._weights, options, providers=["CPUExecutionProvider"]
-        )
+        session = self._device.session(self._weights, shapes_vary=True)
         names = [*session.get_inputs(), *session.get_outputs()]
         if [value.name for value in names] != ["faces", "probs"]:
             raise SetupError(f"{self._weights.name}: not an expression head")

@@ -25,17 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from affectgraph.perceivers.corpora.ferplus import Faces, load
 from affectgraph.perceivers.face.crop import (
     BETWEEN_EYES,
     EYES_TO_MOUTH,
     LOWER,
     SIDE,
     crop_face,
-    sharpness,
 )
-from affectgraph.perceivers.face.detector import DetectedFace, MTCNNDetector
+from affectgraph.perceivers.face.detected import DetectedFace
+from affectgraph.perceivers.face.detector import MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
-from affectgraph.perceivers.training.ferplus_data import Faces, load
+from affectgraph.perceivers.face.quality import sharpness
 
 SCALE: Final = 3
 BORDER: Final = 48
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=3)
     given = parser.parse_args(arguments)
     faces = load(given.data, "valid").sample(given.pictures, given.seed)
-    detector = MTCNNDetector(min_face=60, thresholds=(0.6, 0.7, 0.8))
+    detector = MTCNNDetector(min_face=60, thresholds=(0.6, 0.7, 0.8), close=False)
     result = measure(faces, detector, ExpressionHead())
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 

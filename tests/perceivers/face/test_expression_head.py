@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.corpora.ferplus import load
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face import ExpressionHead
 from affectgraph.perceivers.face.expression import WEIGHTS
 from affectgraph.perceivers.labels import FERPLUS_8
-from affectgraph.perceivers.training.ferplus_data import load
 
 HEAD = ExpressionHead()
 
@@ -62,13 +62,14 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_head_is_one_small_file_with_a_card() -> None:
-    assert WEIGHTS.stat().st_size < 4_000_000
+    assert WEIGHTS.stat().st_size < 12_000_000
     assert WEIGHTS.with_suffix(".md").is_file()
-    assert sorted(path.suffix for path in WEIGHTS.parent.iterdir()) == [".json", ".md", ".onnx"]
+    kinds = sorted(path.suffix for path in WEIGHTS.parent.glob(f"{WEIGHTS.stem}.*"))
+    assert kinds == [".json", ".md", ".onnx"]
 
 
 @pytest.mark.data
 def test_it_reads_validation_pictures_about_as_well_as_its_card_says(data_root: Path) -> None:
-    valid = load(data_root, "valid").sample(800, seed=0)
-    guesses = HEAD.probabilities(valid.images).argmax(axis=1)
-    assert (guesses == valid.labels).mean() > 0.80
+    valid = load(data_root, "valid")
+    guesses = HEAD.probabilities(valid.images[::4]).argmax(axis=1)
+    assert (guesses == valid.labels[::4]).mean() > 0.84

@@ -1,4 +1,4 @@
-"""Framing and quality of the crop, without any network."""
+"""Framing of the crop, without any network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from affectgraph.perceivers.face.crop import (
     BETWEEN_EYES,
     EYES_TO_MOUTH,
     crop_face,
-    fault_of,
-    sharpness,
 )
 
 
@@ -69,42 +67,3 @@ def test_grey_is_luma() -> None:
     green = np.zeros((100, 100, 3), np.uint8)
     green[..., 1] = 200
     assert set(crop_face(green, face_at(50, 50, 60)).ravel()) == {round(200 * 0.587)}
-
-
-def textured() -> NDArray[np.uint8]:
-    rng = np.random.default_rng(5)
-    return np.clip(rng.normal(120, 45, (48, 48)), 0, 255).astype(np.uint8)
-
-
-LARGE = Box(x=0, y=0, width=90, height=110)
-
-
-def test_a_good_crop_has_no_fault() -> None:
-    assert fault_of(textured(), LARGE) is None
-
-
-def blurred() -> NDArray[np.uint8]:
-    """Two slow waves: as much contrast as a face, no edges."""
-    at = np.linspace(0, 2 * np.pi, 48)
-    waves = 120 + 60 * np.sin(at)[:, None] * np.cos(at)[None, :]
-    return np.asarray(waves, dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("crop", "box", "fault"),
-    [
-        (textured(), Box(x=0, y=0, width=30, height=39), "39 pixels high"),
-        ((textured() * 0.1).astype(np.uint8), LARGE, "too dark"),
-        (255 - (textured() * 0.1).astype(np.uint8), LARGE, "overexposed"),
-        (120 + (textured() * 0.05).astype(np.uint8), LARGE, "too little contrast"),
-        (blurred(), LARGE, "blurred"),
-    ],
-)
-def test_each_fault_is_named(crop: NDArray[np.uint8], box: Box, fault: str) -> None:
-    assert fault in (fault_of(crop, box) or "")
-
-
-def test_sharpness_falls_with_blur_and_ignores_contrast() -> None:
-    crop = textured()
-    assert sharpness(crop) > 2 * sharpness(blurred())
-    assert sharpness(crop) == pytest.approx(sharpness((crop // 2 + 60).astype(np.uint8)), rel=0.05)

@@ -113,3 +113,62 @@ def test_without_the_model_the_error_says_how_to_get_it(
 ) -> None:
     with pytest.raises(ModelMissingError, match="affectgraph models pull mtcnn"):
         MTCNNDetector(ModelStore(tmp_path)).detect(portrait)
+
+
+@pytest.mark.models
+def test_several_images_are_read_as_each_alone(
+    detector: MTCNNDetector, portrait: NDArray[np.uint8]
+) -> None:
+    mirrored = np.ascontiguousarray(portrait[:, ::-1])
+    images = [portrait, noise(0), resized(portrait, 0.7), mirrored, gradient()]
+    together = detector.detect_all(images)
+    alone = [detector.detect(image) for image in images]
+    assert [len(faces) for faces in together] == [1, 0, 1, 1, 0]
+    for one, other in zip(together, alone, strict=True):
+        assert [face.box for face in one] == [face.box for face in other]
+        assert np.allclose([f.landmarks for f in one], [f.landmarks for f in other], atol=0.01)
+    assert detector.detect_all([]) == []
+
+
+@pytest.mark.models
+def test_a_face_is_found_again_near_where_it_was(
+    detector: MTCNNDetector, portrait: NDArray[np.uint8]
+) -> None:
+    (face,) = detector.detect(portrait)
+    moved = np.roll(portrait, 6, axis=1)
+    gone = np.full_like(portrait, 90)
+    (again,) = detector.refine(moved, [face.box])
+    assert again is not None
+    assert middle(again)[0] == pytest.approx(middle(face)[0] + 6, abs=6)
+    assert detector.refine(gone, [face.box]) == [None]
+    assert detector.refine(portrait, []) == []
+
+
+@pytest.mark.models
+def test_a_face_cut_by_the_edge_says_how_much_of_it_is_inside(
+    detector: MTCNNDetector, portrait: NDArray[np.uint8]
+) -> None:
+    (whole,) = detector.detect(portrait)
+    (cut,) = detector.detect(np.ascontiguousarray(portrait[:, 165:]))
+    assert whole.inside > cut.inside
+    assert whole.inside > 0.98
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_close_up_is_found_at_the_second_look(
+    model_store: ModelStore, detector: MTCNNDetector, portrait: NDArray[np.uint8], scale: float
+) -> None:
+    """Nothing but the face, from the brow to the chin: what is around it is not in the picture."""
+    tight = resized(portrait[76:166, 146:222], scale)
+    (face,) = detector.detect(tight)
+    assert middle(face) == pytest.approx((38 * scale, 42 * scale), abs=12 * scale)
+    left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    assert face.margin > 0.05
+    (whole,) = detector.detect(portrait)
+    assert whole.margin > face.margin
+    plain = MTCNNDetector(model_store, close=False)
+    assert plain.detect(portrait) == [whole]
+    assert len(plain.detect(tight)) <= 1

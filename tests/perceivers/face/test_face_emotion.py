@@ -13,8 +13,9 @@ from PIL import Image, ImageFilter
 
 from affectgraph.perceivers.affect import Box, Reading
 from affectgraph.perceivers.contracts import Perceiver
-from affectgraph.perceivers.errors import MediaError, ModelMissingError
+from affectgraph.perceivers.errors import MediaError, ModelMissingError, NodeError
 from affectgraph.perceivers.face import DetectedFace, FaceEmotion, MTCNNDetector
+from affectgraph.perceivers.face.quality import Limits
 from affectgraph.perceivers.media import ImageFile
 from affectgraph.perceivers.models import ModelStore
 from affectgraph.perceivers.turn import Turn
@@ -40,6 +41,10 @@ def reason(reading: Reading) -> str:
     assert reading.abstention is not None
     assert reading.affect is None
     return reading.abstention.reason
+
+
+LENIENT = Limits(grain=9.0, flat=1.0, readable=0.0)
+"""Textures stand for faces here, and noise for texture."""
 
 
 class Scripted:
@@ -95,7 +100,7 @@ def texture(seed: int = 0) -> NDArray[np.uint8]:
 async def test_how_many_faces_and_how_large(
     save: Save, heights: Sequence[int], expected: str | None
 ) -> None:
-    reading = await FaceEmotion(detector=Scripted(*heights)).perceive(
+    reading = await FaceEmotion(detector=Scripted(*heights), limits=LENIENT).perceive(
         turn_of(save("texture", texture()))
     )
     if expected is None:
@@ -106,7 +111,7 @@ async def test_how_many_faces_and_how_large(
 
 
 async def test_several_photos_give_their_mean_and_each_its_box(save: Save) -> None:
-    perceiver = FaceEmotion(detector=Scripted(100))
+    perceiver = FaceEmotion(detector=Scripted(100), limits=LENIENT)
     paths = [save(f"photo{seed}", texture(seed)) for seed in range(3)]
     alone = [await perceiver.perceive(turn_of(path)) for path in paths]
     together = await perceiver.perceive(turn_of(*paths))
@@ -120,7 +125,7 @@ async def test_several_photos_give_their_mean_and_each_its_box(save: Save) -> No
 
 async def test_the_reading_is_dated_by_the_turn(save: Save) -> None:
     turn = turn_of(save("texture", texture()))
-    reading = await FaceEmotion(detector=Scripted(100)).perceive(turn)
+    reading = await FaceEmotion(detector=Scripted(100), limits=LENIENT).perceive(turn)
     assert reading.affect is not None
     assert reading.affect.captured_at == turn.at
     assert reading.affect.confidence == reading.affect.distribution.top_p
@@ -130,7 +135,7 @@ async def test_a_broken_photo_raises(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(b"not an image")
     with pytest.raises(MediaError, match="not an image"):
-        await FaceEmotion(detector=Scripted(100)).perceive(turn_of(path))
+        await FaceEmotion(detector=Scripted(100), limits=LENIENT).perceive(turn_of(path))
 
 
 async def test_warm_up_says_which_model_is_missing(tmp_path: Path) -> None:
@@ -186,6 +191,22 @@ def blurred(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(portrait).filter(ImageFilter.GaussianBlur(5)))
 
 
+def cut_at_the_edge(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(portrait[:, 200:])
+
+
+def masked(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    changed = portrait.copy()
+    changed[120:185, 130:240] = (150, 180, 200)
+    return changed
+
+
+def grainy(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    small = Image.fromarray(portrait).resize((230, 288), Image.Resampling.LANCZOS)
+    noise = np.random.default_rng(0).normal(0, 60, (288, 230, 3))
+    return np.clip(np.asarray(small) + noise, 0, 255).astype(np.uint8)
+
+
 def headless(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(portrait[200:])
 
@@ -217,6 +238,19 @@ async def test_it_abstains_rather_than_guess(
 
 
 @pytest.mark.models
+@pytest.mark.parametrize("change", [cut_at_the_edge, masked, grainy])
+async def test_a_face_that_cannot_be_seen_whole_is_not_read(
+    detector: MTCNNDetector,
+    portrait: NDArray[np.uint8],
+    save: Save,
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+) -> None:
+    path = save("changed", change(portrait))
+    reading = await FaceEmotion(detector=detector).perceive(turn_of(path))
+    assert reason(reading) in ("low-quality", "no-face")
+
+
+@pytest.mark.models
 async def test_a_bystander_in_the_background_does_not_count(
     detector: MTCNNDetector, portrait: NDArray[np.uint8], save: Save
 ) -> None:
@@ -244,3 +278,24 @@ async def test_one_readable_photo_is_enough(
     assert len(reading.affect.evidence) == 1
     none = await perceiver.perceive(turn_of(without, save("two", collage(portrait))))
     assert reason(none) == "several-faces"
+
+
+@pytest.mark.models
+async def test_faces_of_turns_at_once_share_a_pass(
+    detector: MTCNNDetector, portrait_path: Path
+) -> None:
+    perceiver = FaceEmotion(detector=detector, workers=4)
+    await perceiver.warm_up()
+    alone = await perceiver.perceive(turn_of(portrait_path))
+    turns = [turn_of(portrait_path, portrait_path) for _ in range(4)]
+    together = await asyncio.gather(*(perceiver.perceive(turn) for turn in turns))
+    assert perceiver.stats.items == 1 + 8
+    assert perceiver.stats.batches < 1 + 8
+    assert alone.affect is not None
+    for reading in together:
+        assert reading.affect is not None
+        probs = reading.affect.distribution.probs
+        assert probs == pytest.approx(alone.affect.distribution.probs, abs=1e-4)
+    await perceiver.close()
+    with pytest.raises(NodeError, match="closed"):
+        await perceiver.perceive(turn_of(portrait_path))

@@ -1,8 +1,9 @@
-"""The FER+ trainer: its filter, its schedule, and a small run from end to end."""
+"""The FER+ trainer: its schedule, and a small run from end to end."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,65 +11,66 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.corpora.ferplus import Faces, load
 from affectgraph.perceivers.face import ExpressionHead
 from affectgraph.perceivers.labels import FERPLUS_8
 from affectgraph.perceivers.training import ferplus
-from affectgraph.perceivers.training.ferplus_data import FILE, Faces, load, soft_labels
-
-CLASSES = [*FERPLUS_8.labels, "unknown", "NF"]
-
-
-@pytest.mark.parametrize(
-    ("votes", "train", "valid"),
-    [
-        ({"happiness": 10}, {"happiness": 1.0}, True),
-        ({"happiness": 8, "anger": 1, "fear": 1}, {"happiness": 1.0}, True),
-        ({"sadness": 6, "neutral": 4}, {"sadness": 0.6, "neutral": 0.4}, True),
-        ({"sadness": 5, "neutral": 5}, {"sadness": 0.5, "neutral": 0.5}, False),
-        ({"anger": 4, "unknown": 3, "disgust": 3}, {"anger": 4 / 7, "disgust": 3 / 7}, False),
-        ({"unknown": 6, "neutral": 4}, None, False),
-        ({"NF": 9, "fear": 1}, None, False),
-        (dict.fromkeys(CLASSES, 1), None, False),
-    ],
+from affectgraph.perceivers.training.ferplus_loop import (
+    BASE_PHASE,
+    GROWN_PHASE,
+    Phase,
+    rows_of,
 )
-def test_the_filter_of_the_authors(
-    votes: dict[str, int], train: dict[str, float] | None, valid: bool
+
+
+@given(st.integers(1, 60), st.sampled_from([BASE_PHASE, GROWN_PHASE]))
+def test_pictures_grow_to_full_size_and_the_rate_falls_to_nothing(
+    epochs: int, phase: Phase
 ) -> None:
-    row = np.array([[votes.get(label, 0) for label in CLASSES]])
-    stays, targets = soft_labels(row, majority=False)
-    assert stays.tolist() == [train is not None]
-    if train is not None:
-        expected = [train.get(label, 0.0) for label in FERPLUS_8.labels]
-        assert targets[0] == pytest.approx(expected)
-    assert soft_labels(row, majority=True)[0].tolist() == [valid]
-
-
-@given(st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), min_size=1, max_size=20))
-def test_soft_labels_are_distributions_and_majority_is_stricter(rows: list[list[int]]) -> None:
-    votes = np.array(rows)
-    stays, targets = soft_labels(votes, majority=False)
-    strict, _ = soft_labels(votes, majority=True)
-    assert targets.shape == (stays.sum(), 8)
-    assert targets.sum(axis=1) == pytest.approx(np.ones(len(targets)), abs=1e-6)
-    assert not np.any(strict & ~stays)
-
-
-def test_absent_data_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=f"no {FILE}"):
-        load(tmp_path, "train")
-
-
-@given(st.integers(1, 60))
-def test_pictures_grow_to_full_size_and_the_rate_falls_to_nothing(epochs: int) -> None:
-    config = ferplus.Config(epochs=epochs)
-    sides = [config.side(epoch) for epoch in range(epochs)]
+    phase = replace(phase, epochs=epochs)
+    sides = [phase.side(epoch) for epoch in range(epochs)]
     assert sides == sorted(sides)
     assert set(sides) <= {32, 40, 48}
     assert epochs < 4 or sides[-1] == 48
-    rates = [config.rate(step / 100) for step in range(101)]
-    assert max(rates) == pytest.approx(config.peak_rate)
+    rates = [phase.rate(step / 100) for step in range(101)]
+    assert max(rates) == pytest.approx(phase.peak_rate)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_pictures_of_rare_classes_come_more_often() -> None:
+    labels = np.array([0, FERPLUS_8.labels.index("contempt"), 1])
+    faces = Faces(np.zeros((3, 48, 48), np.uint8), np.eye(8, dtype=np.float32)[labels])
+    assert rows_of(faces, GROWN_PHASE).tolist() == [0, 1, 1, 1, 2]
+    assert rows_of(faces, BASE_PHASE).tolist() == [0, 1, 2]
+
+
+def test_networks_are_averaged_only_where_that_is_better() -> None:
+    labels = np.array([0, 1, 2])
+    right, wrong = 5 * np.eye(8)[labels], 5 * np.eye(8)[[0, 1, 3]]
+    assert ferplus.choose({"base": wrong, "grown": right}, labels) == ("grown",)
+    assert ferplus.choose({"base": right, "grown": wrong}, labels) in (
+        ("base",),
+        ("base", "grown"),
+    )
+    # Each is wrong in one place, by less than the other is right there.
+    one, other = 5 * np.eye(8)[[0, 1, 3]], 9 * np.eye(8)[[0, 4, 2]]
+    one[1, 1] = 12.0
+    assert ferplus.choose({"base": one, "grown": other}, labels) == ("base", "grown")
+
+
+def test_a_grown_network_begins_with_the_features_of_its_base() -> None:
+    torch = pytest.importorskip("torch")
+    from affectgraph.perceivers.training.ferplus_net import BASE, ExpressionNet, grow
+
+    torch.manual_seed(0)
+    base = ExpressionNet(BASE, excited=False).eval()
+    grown = grow(base).eval()
+    faces = torch.rand(2, 1, 48, 48) * 255
+    with torch.no_grad():
+        x = y = base.stem(faces)
+        for stage, source in zip(grown.body, base.body, strict=False):
+            x, y = source(x), stage(y)
+        assert torch.nn.functional.cosine_similarity(x.flatten(1), y.flatten(1)).min() > 0.99
 
 
 def test_figures_of_logits_worked_by_hand() -> None:
@@ -107,7 +109,7 @@ def test_a_small_run_learns_and_leaves_a_head_that_reads(
     pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
     ferplus.main(
-        ["--data", str(data_root), "--out", str(tmp_path), "--epochs", "3", "--limit", "1024",
+        ["--data", str(data_root), "--out", str(tmp_path), "--epochs", "2", "1", "--limit", "1024",
          "--json"]
     )  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
@@ -118,11 +120,12 @@ def test_a_small_run_learns_and_leaves_a_head_that_reads(
     assert metrics["test"]["n"] == metrics["valid"]["n"] == 256
     assert metrics["train_pictures"] == 1024
     assert metrics["onnx_gap"] < 1e-4
-    assert metrics["onnx_bytes"] < 4_000_000
+    assert metrics["onnx_bytes"] < 12_000_000
     assert metrics["temperature"] > 0
 
     valid = load(data_root, "valid").sample(256, seed=0)
     guesses = ExpressionHead(tmp_path / "ferplus.onnx").probabilities(valid.images).argmax(axis=1)
     accuracy = float((guesses == valid.labels).mean())
     assert accuracy == pytest.approx(metrics["valid"]["accuracy"], abs=0.008)
-    assert accuracy >= 0.25
+    # Eight classes as evenly as they come: chance is 0.125.
+    assert accuracy >= 0.15
