@@ -1,33 +1,48 @@
-"""Whisper's encoder as features of a voice, on the unpadded utterance."""
+"""Whisper's encoder as layers of a voice, on the unpadded utterance."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.device import CPU, Device
+from affectgraph.perceivers.media import SAMPLE_RATE
 from affectgraph.perceivers.models import ModelStore, ModelUse
-from affectgraph.perceivers.speech.mel import HOP, MOST_FRAMES, log_mel
+from affectgraph.perceivers.speech.ctranslate2_file import read_arrays
+from affectgraph.perceivers.speech.mel import BANDS, HOP, MOST_FRAMES
+from affectgraph.perceivers.speech.whisper_onnx import FRAMES, INPUT, encoder_model
+from affectgraph.perceivers.speech.whisper_onnx import LAYERS as LAYERS_OUTPUT
 
 MODEL: Final = "whisper-tiny.en"
-FEATURES: Final = 6 * 2 * 384
-"""Mean and deviation over time of 384 channels in six layers (see ``whisper_onnx``)."""
+LAYERS: Final = 5 * 384
+"""Channels of the five layers side by side (see ``whisper_onnx``)."""
+
+Mel = NDArray[np.float32]
+Layers = NDArray[np.float32]
+
+_GRAPH: Final = "encoder.onnx"
+
+_PADDED: Final = 0.25
+"""Share of a pass that may be padding."""
 
 
 class WhisperEncoder:
-    """Tells the statistics of every layer of Whisper tiny.en's encoder; blocking.
+    """Tells every layer of Whisper tiny.en's encoder; blocking.
 
     Args:
         store: Where the pulled model lies.
-        threads: Processor threads of one call; perceivers run side by side, so one
-            each is quickest where cores are few, and steady where other work holds one up.
+        device: Where it runs and in which numbers.
     """
 
-    def __init__(self, store: ModelStore | None = None, *, threads: int = 1) -> None:
+    def __init__(self, store: ModelStore | None = None, *, device: Device = CPU) -> None:
         self._store = store or ModelStore()
-        self._threads = threads
+        self._device = device
         self._lock = threading.Lock()
         self._session: Any = None
 
@@ -41,35 +56,75 @@ class WhisperEncoder:
 
         Raises:
             ModelMissingError: If the model is not pulled.
+            SetupError: If the device cannot run it.
         """
         with self._lock:
             if self._session is None:
                 self._session = self._open()
 
-    def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Encode an utterance.
+    def layers(self, mel: Mel) -> Layers:
+        """Encode one utterance; as :meth:`batch` of it alone."""
+        return self.batch([mel])[0]
+
+    def batch(self, mels: Sequence[Mel]) -> list[Layers]:
+        """Encode utterances of any lengths.
+
+        Those of like length share a pass, the shorter ones padded and the padding masked, so that
+        an utterance's layers do not depend on its neighbours. A pass is never padded by more than
+        a quarter of its longest utterance: padding costs as much as sound.
 
         Args:
-            samples: Mono sound at 16 kHz in [-1, 1], shape (n,), 0.0125 to 30 seconds.
+            mels: Each as :func:`~affectgraph.perceivers.speech.mel.log_mel` gives it, shape
+                (80, frames), 2 to 3000 frames of 10 ms.
 
         Returns:
-            Shape (4608,).
+            For each the convolutions' output and that of each block side by side, a position every
+            20 ms, shape (positions, 1920).
 
         Raises:
             ModelMissingError: If the model is not pulled.
-            ValueError: If the sound is too short or too long.
+            ModelCorruptError: If its weights cannot be read.
+            ValueError: If a sound is too short or too long.
         """
-        if len(samples) > MOST_FRAMES * HOP:
-            raise ValueError(f"{len(samples):,} samples: at most 30 seconds are taken")
+        for mel in mels:
+            if not 2 <= mel.shape[1] <= MOST_FRAMES:
+                seconds = mel.shape[1] * HOP / SAMPLE_RATE
+                raise ValueError(f"{seconds:.2f} seconds of sound: 0.02 to 30 are taken")
         self.load()
-        (features,) = self._session.run(None, {"mel": log_mel(samples)[None]})
-        return np.asarray(features, dtype=np.float32)
+        found: dict[int, Layers] = {}
+        for group in _alike([mel.shape[1] for mel in mels]):
+            found |= zip(group, self._pass([mels[at] for at in group]), strict=True)
+        return [found[at] for at in range(len(mels))]
+
+    def _pass(self, mels: Sequence[Mel]) -> list[Layers]:
+        frames = np.asarray([mel.shape[1] for mel in mels], dtype=np.int64)
+        padded = np.zeros((len(mels), BANDS, int(frames.max())), dtype=np.float32)
+        for row, mel in zip(padded, mels, strict=True):
+            row[:, : mel.shape[1]] = mel
+        (told,) = self._session.run([LAYERS_OUTPUT], {INPUT: padded, FRAMES: frames})
+        return [row[: (count + 1) // 2] for row, count in zip(told, frames, strict=True)]
 
     def _open(self) -> Any:
-        import onnxruntime
+        path = self._store.path(MODEL, _GRAPH)
+        session = self._device.session(path, shapes_vary=True)
+        if any(value.name == FRAMES for value in session.get_inputs()):
+            return session
+        # An earlier version pulled the model and built another graph.
+        import onnx
 
-        path = self._store.path(MODEL, "encoder.onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        with TemporaryDirectory() as folder:
+            anew = Path(folder) / _GRAPH
+            onnx.save(encoder_model(read_arrays(path.with_name("model.bin"))), anew)
+            return self._device.session(anew, shapes_vary=True)
+
+
+def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of lengths that may share a pass, longest first."""
+    group: list[int] = []
+    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        if group and lengths[at] < (1 - _PADDED) * lengths[group[0]]:
+            yield group
+            group = []
+        group.append(at)
+    if group:
+        yield group

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -19,11 +20,16 @@ from affectgraph.perceivers.affect import (
     Reading,
 )
 from affectgraph.perceivers.blocking import BlockingPool
+from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.errors import NodeError, SetupError
+from affectgraph.perceivers.media import SAMPLE_RATE
 from affectgraph.perceivers.models import ModelStore, ModelUse, models_of
+from affectgraph.perceivers.prosody import Prosody
 from affectgraph.perceivers.speech.activity import ActivityDetector, SpeechActivity
-from affectgraph.perceivers.speech.emotion import VERSION, VoiceEmotion
-from affectgraph.perceivers.speech.encoder import MODEL, WhisperEncoder
+from affectgraph.perceivers.speech.emotion import VoiceEmotion, VoiceReader
+from affectgraph.perceivers.speech.encoder import WhisperEncoder
+from affectgraph.perceivers.speech.prosody import ProsodyMeter
+from affectgraph.perceivers.speech.quality import QualityLimits, SignalQuality, assess
 from affectgraph.perceivers.speech.transcriber import (
     Transcriber,
     Transcript,
@@ -32,6 +38,7 @@ from affectgraph.perceivers.speech.transcriber import (
 from affectgraph.perceivers.turn import Turn
 
 T = TypeVar("T")
+Samples = NDArray[np.float32]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -42,18 +49,26 @@ class SpeechEmotion:
     The two run side by side, each with its own time limit, and neither takes the other down: a
     reading may hold an affect and no transcript (``transcript`` is ``None``; it is empty when
     nothing was understood), or a transcript beside an abstention that says what failed. The
-    evidence is each stretch of speech, in seconds, with the transcript's confidence in it.
+    evidence is each stretch of speech, in seconds, with the transcript's confidence in it, and the
+    prosody of the speech as a whole.
+
+    The sound of a voice that is lost in noise, faint or distorted is not read. Its words are, but
+    they count only where Whisper is sure of them: in noise it writes what nobody said.
 
     Args:
         store: Where the pulled models lie; used for the parts that are not given.
         transcriber: Writes down the words.
         voice: Reads the sound.
         detector: Finds the speech whose sound is read.
+        prosody: Measures how it was said.
+        limits: What a recording must reach for its voice to be read.
+        sure: Confidence that a transcript of a recording below the limits must have to be kept.
         quiet_db: A sound without speech whose loudest 100 ms stay below this level (dB of full
             scale) is called silence, a louder one noise.
         shortest: Seconds of speech that the sound of a voice must have to be read.
         transcript_seconds: Time limit of the transcription.
         voice_seconds: Time limit of the voice emotion.
+        device: Where the transcriber and the voice head run; used for the parts that are not given.
     """
 
     def __init__(
@@ -61,16 +76,23 @@ class SpeechEmotion:
         store: ModelStore | None = None,
         *,
         transcriber: Transcriber | None = None,
-        voice: VoiceEmotion | None = None,
+        voice: VoiceReader | None = None,
         detector: ActivityDetector | None = None,
+        prosody: ProsodyMeter | None = None,
+        limits: QualityLimits | None = None,
+        sure: float = 0.6,
         quiet_db: float = -50.0,
         shortest: float = 0.6,
         transcript_seconds: float = 30.0,
         voice_seconds: float = 15.0,
+        device: Device = CPU,
     ) -> None:
         self._detector = detector or ActivityDetector()
-        self._transcriber = transcriber or WhisperTranscriber(store)
-        self._voice = voice or VoiceEmotion(WhisperEncoder(store))
+        self._transcriber = transcriber or WhisperTranscriber(store, device=device)
+        self._voice = voice or VoiceEmotion(WhisperEncoder(store, device=device), device=device)
+        self._prosody = prosody or ProsodyMeter()
+        self._limits = limits or QualityLimits()
+        self._sure = sure
         self._quiet_db = quiet_db
         self._shortest = shortest
         self._transcript_seconds = transcript_seconds
@@ -101,43 +123,95 @@ class SpeechEmotion:
         await self._voice.warm_up()
 
     async def perceive(self, turn: Turn) -> Reading:
-        """Read the voice note of a turn.
+        """Read the voice note of a turn, or else the sound of its video.
 
         Returns:
-            A reading; an abstention without audio (``absent``), without speech (``silence`` or
-            ``noise``), with too little of it (``too-short``), or where the voice could not be
-            read in time (``failed`` or ``timeout``).
+            A reading; an abstention without sound (``absent``) or as :meth:`read` says.
 
         Raises:
             MediaError: If the file cannot be used.
             SetupError: If a model is missing or corrupt.
             NodeError: If both the words and the voice failed.
         """
-        audio = turn.audio
-        if audio is None:
-            return Reading.abstain("speech", "absent", "no audio in this turn")
-        samples = await self._pool.run(lambda: audio.samples)
-        activity = await self._pool.run(lambda: self._detector.find(samples))
+        samples = await self._pool.run(lambda: _samples(turn))
+        if samples is None:
+            return Reading.abstain("speech", "absent", "no sound in this turn")
+        return await self.read(samples, turn.at)
+
+    async def read(self, samples: Samples, captured_at: datetime) -> Reading:
+        """Read a sound.
+
+        Args:
+            samples: Mono sound at 16 kHz in [-1, 1], shape (n,).
+            captured_at: When it was recorded (time zone aware).
+
+        Returns:
+            A reading; an abstention without speech (``silence`` or ``noise``), with a voice that
+            cannot be read for faintness, noise or distortion (``silence``, ``noise``,
+            ``low-quality``), with too little of it (``too-short``), or where the voice could not be
+            read in time (``failed`` or ``timeout``).
+
+        Raises:
+            SetupError: If a model is missing or corrupt.
+            NodeError: If both the words and the voice failed.
+        """
+        activity, quality = await self._pool.run(
+            lambda: (self._detector.find(samples), assess(samples))
+        )
         if not activity.spans:
             return self._without_speech(activity)
-        heard, sounded = await self._side_by_side(samples, activity)
-        if isinstance(heard, Abstention) and isinstance(sounded, Abstention):
-            if sounded.reason == "too-short":
-                return Reading.abstain(
-                    "speech", sounded.reason, f"{sounded.detail}; {heard.detail}"
-                )
-            raise NodeError("speech", f"{heard.detail}; {sounded.detail}")
-        transcript = None if isinstance(heard, Abstention) else heard.text
-        if isinstance(sounded, Abstention):
-            return Reading(modality="speech", abstention=sounded, transcript=transcript)
+        refused = self._refused(activity, quality, len(samples) / SAMPLE_RATE)
+        heard, sounded = await self._side_by_side(samples, activity, refused)
         words = None if isinstance(heard, Abstention) else heard
-        evidence = _evidence(activity, words)
+        if words is not None and refused is not None and refused.reason != "too-short":
+            words = words if words.confidence >= self._sure else Transcript()
+        prosody = await self._measured(samples, activity, words, refused)
+        if isinstance(sounded, Abstention):
+            if words is None and refused is None and isinstance(heard, Abstention):
+                raise NodeError("speech", f"{heard.detail}; {sounded.detail}")
+            detail = sounded.detail
+            if isinstance(heard, Abstention):
+                detail = f"{detail}; {heard.detail}"
+            return Reading(
+                modality="speech",
+                abstention=Abstention(reason=sounded.reason, detail=detail),
+                transcript=None if words is None else words.text,
+                prosody=prosody,
+            )
         return Reading(
             modality="speech",
-            affect=Affect.read(sounded, turn.at, evidence=evidence),
-            transcript=transcript,
-            model=f"{MODEL}+{VERSION}",
+            affect=Affect.read(sounded, captured_at, evidence=_evidence(activity, words)),
+            transcript=None if words is None else words.text,
+            prosody=prosody,
+            model=self._voice.name,
         )
+
+    def _refused(
+        self, activity: SpeechActivity, quality: SignalQuality, seconds: float
+    ) -> Abstention | None:
+        """Why the sound of the voice is not to be read, if it is not."""
+        detail = f"{activity.seconds:.1f} seconds of speech, {self._shortest:.1f} are needed"
+        short = Abstention(reason="too-short", detail=detail)
+        # So brief a sound has no pause in which its noise could be told.
+        if seconds < self._shortest:
+            return short
+        fault = self._limits.fault(quality)
+        if fault is not None:
+            return Abstention(reason=fault[0], detail=fault[1])
+        return short if activity.seconds < self._shortest else None
+
+    async def _measured(
+        self,
+        samples: Samples,
+        activity: SpeechActivity,
+        heard: Transcript | None,
+        refused: Abstention | None,
+    ) -> Prosody | None:
+        # A pitch that is measured through noise is the noise's.
+        if refused is not None and refused.reason != "too-short":
+            return None
+        words = heard.text if heard else None
+        return await self._pool.run(lambda: self._prosody.measure(samples, activity, words=words))
 
     def _without_speech(self, activity: SpeechActivity) -> Reading:
         level = f"the loudest moment is at {activity.loudness:.0f} dB"
@@ -146,21 +220,18 @@ class SpeechEmotion:
         return Reading.abstain("speech", "noise", f"there is sound but no speech; {level}")
 
     async def _side_by_side(
-        self, samples: NDArray[np.float32], activity: SpeechActivity
+        self, samples: Samples, activity: SpeechActivity, refused: Abstention | None
     ) -> tuple[Transcript | Abstention, Distribution | Abstention]:
-        speech = activity.cut(samples)
-        return await asyncio.gather(
-            _part("the words", self._transcriber.transcribe(samples), self._transcript_seconds),
-            self._sounded(speech, activity.seconds),
-        )
+        words = _part("the words", self._transcriber.transcribe(samples), self._transcript_seconds)
+        if refused is not None:
+            return await words, refused
+        voice = _part("the voice", self._voice.read(activity.cut(samples)), self._voice_seconds)
+        return await asyncio.gather(words, voice)
 
-    async def _sounded(
-        self, speech: NDArray[np.float32], seconds: float
-    ) -> Distribution | Abstention:
-        if seconds < self._shortest:
-            detail = f"{seconds:.1f} seconds of speech, {self._shortest:.1f} are needed"
-            return Abstention(reason="too-short", detail=detail)
-        return await _part("the voice", self._voice.read(speech), self._voice_seconds)
+
+def _samples(turn: Turn) -> Samples | None:
+    sound = turn.sound
+    return None if sound is None else sound.samples
 
 
 async def _part(what: str, work: Coroutine[Any, Any, T], seconds: float) -> T | Abstention:

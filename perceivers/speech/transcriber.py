@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.blocking import BlockingPool
+from affectgraph.perceivers.device import CPU, Device, Precision
 from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.speech.activity import ActivityDetector
 from affectgraph.perceivers.speech.encoder import MODEL
 from affectgraph.perceivers.tracing import model_span
 
 Samples = NDArray[np.float32]
+
+_COMPUTE_TYPES: Final[Mapping[Precision, str]] = MappingProxyType(
+    {"auto": "int8", "int8": "int8", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+)
+"""CTranslate2's names of the number formats."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,7 @@ class WhisperTranscriber:
             default, because a first word without its onset is misheard.
         guard: Which words are believed.
         beam: Hypotheses that are followed side by side.
-        threads: Processor threads of one call; perceivers run side by side, so one
-            each is quickest where cores are few, and steady where other work holds one up.
-        compute_type: CTranslate2's number format.
+        device: Where it runs; ``auto`` is int8, on a GPU too.
         pool: Where blocking work runs.
     """
 
@@ -118,16 +123,14 @@ class WhisperTranscriber:
         detector: ActivityDetector | None = None,
         guard: WordGuard | None = None,
         beam: int = 5,
-        threads: int = 1,
-        compute_type: str = "int8",
+        device: Device = CPU,
         pool: BlockingPool | None = None,
     ) -> None:
         self._store = store or ModelStore()
         self._detector = detector or ActivityDetector(margin=0.4)
         self._guard = guard or WordGuard()
         self._beam = beam
-        self._threads = threads
-        self._compute_type = compute_type
+        self._device = device
         self._pool = pool or BlockingPool()
         self._lock = threading.Lock()
         self._model: Any = None
@@ -171,33 +174,12 @@ class WhisperTranscriber:
             # What was heard before would make Whisper go on in its own words.
             condition_on_previous_text=False,
             vad_filter=True,
-            vad_parameters=self._detector.options(),
+            vad_parameters=self._detector.options(activity.threshold),
             log_prob_threshold=self._guard.unlikely,
             no_speech_threshold=self._guard.no_speech,
             compression_ratio_threshold=self._guard.repetitive,
         )
-        return self._assembled(segments, activity.seconds)
-
-    def _assembled(self, segments: Iterable[Any], seconds: float) -> Transcript:
-        spans = tuple(
-            TranscriptSpan(
-                start=float(segment.start),
-                end=float(segment.end),
-                text=segment.text.strip(),
-                confidence=min(1.0, math.exp(segment.avg_logprob)),
-            )
-            for segment in segments
-            if self._guard.believes(segment)
-        )
-        # A stretch of no length still counts a little.
-        weights = [max(span.end - span.start, 0.01) for span in spans]
-        total = sum(w * span.confidence for w, span in zip(weights, spans, strict=True))
-        return Transcript(
-            text=" ".join(span.text for span in spans),
-            spans=spans,
-            confidence=total / sum(weights) if spans else 0.0,
-            speech_seconds=seconds,
-        )
+        return assembled(segments, self._guard, activity.seconds)
 
     def _loaded(self) -> Any:
         with self._lock:
@@ -210,8 +192,38 @@ class WhisperTranscriber:
 
         return WhisperModel(
             str(folder),
-            device="cpu",
-            compute_type=self._compute_type,
-            cpu_threads=self._threads,
+            device="cuda" if self._device.on_cuda else "cpu",
+            device_index=self._device.index,
+            compute_type=_COMPUTE_TYPES[self._device.precision],
+            cpu_threads=self._device.threads,
             local_files_only=True,
         )
+
+
+def assembled(segments: Iterable[Any], guard: WordGuard, seconds: float) -> Transcript:
+    """One transcript of the stretches of Whisper's that are believed.
+
+    Args:
+        segments: Each with ``start``, ``end``, ``text`` and what the guard looks at.
+        guard: Which are believed.
+        seconds: Of speech that was found.
+    """
+    spans = tuple(
+        TranscriptSpan(
+            start=float(segment.start),
+            end=float(segment.end),
+            text=segment.text.strip(),
+            confidence=min(1.0, math.exp(segment.avg_logprob)),
+        )
+        for segment in segments
+        if guard.believes(segment)
+    )
+    # A stretch of no length still counts a little.
+    weights = [max(span.end - span.start, 0.01) for span in spans]
+    total = sum(w * span.confidence for w, span in zip(weights, spans, strict=True))
+    return Transcript(
+        text=" ".join(span.text for span in spans),
+        spans=spans,
+        confidence=total / sum(weights) if spans else 0.0,
+        speech_seconds=seconds,
+    )

@@ -1,4 +1,4 @@
-"""Builds an ONNX graph of Whisper's encoder that tells the statistics of every layer.
+"""Builds an ONNX graph of Whisper's encoder that tells every layer.
 
 CTranslate2 runs the encoder on a padded window of 30 seconds and gives its last layer only. Voice
 emotion lives in the layers below, and an utterance of a few seconds needs a few per cent of that
@@ -19,7 +19,8 @@ from affectgraph.perceivers.speech.ctranslate2_file import read_arrays
 from affectgraph.perceivers.speech.mel import BANDS
 
 INPUT: Final = "mel"
-FEATURES: Final = "features"
+FRAMES: Final = "frames"
+LAYERS: Final = "layers"
 HIDDEN: Final = "hidden"
 
 _OPSET: Final = 20
@@ -32,9 +33,11 @@ Weights = dict[str, NDArray[Any]]
 def build(folder: Path) -> None:
     """Write ``encoder.onnx`` beside a pulled Whisper model's ``model.bin``.
 
-    The graph takes ``mel``, float32 of shape (1, 80, frames) with at most 3000 frames, and gives
-    ``features``, float32 of shape (2 * (blocks + 2) * width,): for the convolutions' output, each
-    block's output and the final norm in turn, the mean over time and then the standard deviation.
+    The graph takes ``mel``, float32 of shape (batch, 80, longest) with at most 3000 frames, and
+    ``frames``, int64 of shape (batch,): how many frames of each are sound; what lies behind them
+    changes nothing. It gives ``layers``, float32 of shape (batch, positions, (blocks + 1) * width):
+    the convolutions' output and each block's output side by side, a position every 20 ms. Only the
+    first ``(frames + 1) // 2`` positions of each mean anything.
 
     Raises:
         ModelCorruptError: If the weights cannot be read or are not Whisper's encoder.
@@ -54,21 +57,25 @@ def encoder_model(weights: Weights, *, hidden: bool = False) -> Any:
 
     Args:
         weights: Arrays of the CTranslate2 model.
-        hidden: Also give ``hidden``, the final norm's output of shape (1, positions, width).
+        hidden: Also give ``hidden``, the final norm's output of shape (batch, positions, width).
     """
     from onnx import TensorProto, helper
 
     graph = _EncoderGraph(weights)
-    last, statistics = graph.lay_out()
-    outputs = [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [None])]
-    graph.add("Concat", statistics, out=FEATURES, axis=0)
+    layers = graph.lay_out()
+    shape = ["batch", None, len(layers) * graph.width]
+    outputs = [helper.make_tensor_value_info(LAYERS, TensorProto.FLOAT, shape)]
+    graph.add("Concat", layers, out=LAYERS, axis=2)
     if hidden:
-        graph.add("Identity", [last], out=HIDDEN)
-        shape = [1, None, graph.width]
+        graph.add("Identity", [graph.norm(layers[-1], "layer_norm")], out=HIDDEN)
+        shape = ["batch", None, graph.width]
         outputs.append(helper.make_tensor_value_info(HIDDEN, TensorProto.FLOAT, shape))
-    mel = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, BANDS, "frames"])
+    inputs = [
+        helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", BANDS, "longest"]),
+        helper.make_tensor_value_info(FRAMES, TensorProto.INT64, ["batch"]),
+    ]
     proto = helper.make_graph(
-        graph.nodes, "whisper_encoder", [mel], outputs, initializer=graph.constants
+        graph.nodes, "whisper_encoder", inputs, outputs, initializer=graph.constants
     )
     return helper.make_model(
         proto, ir_version=_IR_VERSION, opset_imports=[helper.make_opsetid("", _OPSET)]
@@ -83,6 +90,7 @@ class _EncoderGraph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._known: set[str] = set()
+        self._unheard = ""
         self.width = int(self._weight("conv2/weight").shape[0])
         self._heads = int(self._weight("num_heads"))
         self._blocks = sum(
@@ -90,23 +98,25 @@ class _EncoderGraph:
             for name in weights
         )
 
-    def lay_out(self) -> tuple[str, list[str]]:
+    def lay_out(self) -> list[str]:
         """Lay out all layers.
 
         Returns:
-            Name of the last layer's output, and the names of all statistics in order.
+            Names of the convolutions' output and of each block's.
         """
         x = self._convolution(INPUT, "conv1", stride=1)
+        # Behind its end an utterance must look to the second convolution as it does alone: zero.
+        x = self.add("Where", [self._is_sound(x, axis=2), x, self._number("zero", 0.0)])
         x = self._convolution(x, "conv2", stride=2)
         x = self.add("Transpose", [x], perm=[0, 2, 1])
-        statistics = self._statistics(x)
+        layers = [x]
+        self._unheard = self._masked(x)
         x = self.add("Add", [x, self._positions(x)])
         for block in range(self._blocks):
             x = self._attention(x, f"layer_{block}/self_attention")
             x = self._feed_forward(x, f"layer_{block}/ffn")
-            statistics += self._statistics(x)
-        x = self._norm(x, "layer_norm")
-        return x, statistics + self._statistics(x)
+            layers.append(x)
+        return layers
 
     def add(self, kind: str, inputs: list[str], out: str = "", **attributes: object) -> str:
         """Add a node and name its output."""
@@ -140,13 +150,34 @@ class _EncoderGraph:
         x = self.add("Conv", inputs, kernel_shape=[3], pads=[1, 1], strides=[stride])
         return self.add("Gelu", [x])
 
+    def _is_sound(self, x: str, *, axis: int, step: int = 1) -> str:
+        """Which places along an axis of ``x``, ``step`` frames each, are sound: (batch, 1, n)."""
+        count = self.add("Shape", [x], start=axis, end=axis + 1)
+        count = self.add("Squeeze", [count, self._whole(0)])
+        first, by = (self._constant(f"scalar_{n}", np.asarray(n, dtype=np.int64)) for n in (0, 1))
+        places = self.add("Range", [first, count, by])
+        places = self.add("Mul", [places, self._whole(step)])
+        ends = self.add("Unsqueeze", [FRAMES, self._whole(1, 2)])
+        return self.add("Less", [places, ends])
+
+    def _masked(self, x: str) -> str:
+        """What is added to the scores of attention, (batch, 1, 1, positions)."""
+        sound = self._is_sound(x, axis=1, step=2)
+        far = self._number("far", -1e4)
+        mask = self.add("Where", [sound, self._number("zero", 0.0), far])
+        return self.add("Unsqueeze", [mask, self._whole(1)])
+
+    def _number(self, name: str, value: float) -> str:
+        return self._constant(name, np.asarray(value, dtype=np.float32))
+
     def _positions(self, x: str) -> str:
         """The first positional encodings, as many as there are time steps."""
         steps = self.add("Shape", [x], start=1, end=2)
         table = self._float("position_encodings/encodings")
         return self.add("Slice", [table, self._whole(0), steps, self._whole(0)])
 
-    def _norm(self, x: str, name: str) -> str:
+    def norm(self, x: str, name: str) -> str:
+        """A layer normalisation with the weights of that name."""
         inputs = [x, self._float(f"{name}/gamma"), self._float(f"{name}/beta")]
         return self.add("LayerNormalization", inputs, axis=-1, epsilon=_EPSILON)
 
@@ -155,33 +186,25 @@ class _EncoderGraph:
         return self.add("Add", [x, self._float(f"{name}/bias")])
 
     def _attention(self, x: str, name: str) -> str:
-        normed = self._norm(x, f"{name}/layer_norm")
+        normed = self.norm(x, f"{name}/layer_norm")
         fused = self._linear(normed, f"{name}/linear_0")
         head = self.width // self._heads
-        split = self.add("Reshape", [fused, self._whole(-1, 3, self._heads, head)])
-        # (time, 3, heads, head) -> (3, heads, time, head)
-        split = self.add("Transpose", [split], perm=[1, 2, 0, 3])
+        split = self.add("Reshape", [fused, self._whole(0, -1, 3, self._heads, head)])
+        # (batch, time, 3, heads, head) -> (3, batch, heads, time, head)
+        split = self.add("Transpose", [split], perm=[2, 0, 3, 1, 4])
         query, key, value = (
             self.add("Gather", [split, self._constant(f"pick_{i}", np.asarray(i))], axis=0)
             for i in range(3)
         )
-        key = self.add("Transpose", [key], perm=[0, 2, 1])
-        scale = self._constant("scale", np.asarray(1 / math.sqrt(head), dtype=np.float32))
+        key = self.add("Transpose", [key], perm=[0, 1, 3, 2])
+        scale = self._number("scale", 1 / math.sqrt(head))
         scores = self.add("Mul", [self.add("MatMul", [query, key]), scale])
+        scores = self.add("Add", [scores, self._unheard])
         mixed = self.add("MatMul", [self.add("Softmax", [scores], axis=-1), value])
-        mixed = self.add("Transpose", [mixed], perm=[1, 0, 2])
-        mixed = self.add("Reshape", [mixed, self._whole(1, -1, self.width)])
+        mixed = self.add("Transpose", [mixed], perm=[0, 2, 1, 3])
+        mixed = self.add("Reshape", [mixed, self._whole(0, -1, self.width)])
         return self.add("Add", [x, self._linear(mixed, f"{name}/linear_1")])
 
     def _feed_forward(self, x: str, name: str) -> str:
-        inner = self._linear(self._norm(x, f"{name}/layer_norm"), f"{name}/linear_0")
+        inner = self._linear(self.norm(x, f"{name}/layer_norm"), f"{name}/linear_0")
         return self.add("Add", [x, self._linear(self.add("Gelu", [inner]), f"{name}/linear_1")])
-
-    def _statistics(self, x: str) -> list[str]:
-        """Mean and standard deviation over time, each of shape (width,)."""
-        over_time = self._whole(0, 1)
-        mean = self.add("ReduceMean", [x, over_time], keepdims=0)
-        offset = self.add("Sub", [x, mean])
-        square = self.add("Mul", [offset, offset])
-        variance = self.add("ReduceMean", [square, over_time], keepdims=0)
-        return [mean, self.add("Sqrt", [variance])]

@@ -5,9 +5,10 @@ Run::
     python -m affectgraph.perceivers.training.ravdess --data DIR
 
 Progress goes to standard error; standard output is one JSON object with ``name``, ``metrics`` and
-``baselines``. Four folds hold out six actors each. Within a fold the number of components, the
-shrinkage and the temperature are chosen on folds of the 18 training actors; nothing is chosen on
-the actors held out. Needs the extra ``train`` and the model ``whisper-tiny.en``.
+``baselines``. Four folds hold out six actors each. What is chosen for a fold (the linear part's
+components and shrinkage, the share of the parts, the temperature) is chosen on six of its other 18
+actors, who are judged by a head that was trained on the remaining twelve. Nothing is chosen on the
+actors held out. Needs the extra ``train`` and the model ``whisper-tiny.en``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -24,198 +25,264 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.corpora import ravdess as corpus
+from affectgraph.perceivers.corpora.ravdess import FOLDS
 from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.labels import RAVDESS_8
-from affectgraph.perceivers.speech.emotion import WEIGHTS, VoiceHead
+from affectgraph.perceivers.speech.emotion import WEIGHTS
 from affectgraph.perceivers.speech.encoder import WhisperEncoder
+from affectgraph.perceivers.speech.voice_onnx import LinearPart, Member, head_model
 from affectgraph.perceivers.training.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     softmax,
 )
-from affectgraph.perceivers.training.ravdess_data import FOLDS, Say, Voices, load, recordings
+from affectgraph.perceivers.training.ravdess_data import COPIES, Say, Voices, load
+from affectgraph.perceivers.training.ravdess_net import (
+    CHOICES,
+    CLASSES,
+    Choice,
+    Components,
+    Floats,
+    Recipe,
+    Rows,
+    as_member,
+    fit_linear,
+    fit_net,
+    linear_logits,
+    net_logits,
+    pooled,
+)
 
 FIRST_PROBE: Final = 0.764
 """Accuracy of a logistic regression over the same layers, all of the file encoded."""
 
-_CHOICES: Final = tuple(
-    (kept, shrinkage) for kept in (200, 400, 700) for shrinkage in (0.1, 0.2, 0.4)
-)
-"""Principal components, and how far their covariance is drawn towards a diagonal one."""
+SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the linear part in the whole."""
 
-_INNER_FOLDS: Final = 6
-_UNSEEN: Final = -30.0
-_CLASSES: Final = len(RAVDESS_8)
+_FEW_COPIES: Final = 2
 
-Choice = tuple[int, float]
-Rows = NDArray[np.bool_]
-Logits = NDArray[np.float64]
+Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Linear:
-    """Logits as a linear function of the features."""
+class Settings:
+    """What was chosen on actors that were not trained on.
 
-    weight: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-    def logits(self, features: NDArray[np.float32]) -> Logits:
-        return np.asarray(features.astype(np.float64) @ self.weight + self.bias)
-
-
-class _Projection:
-    """Standardised principal components of the clean training recordings.
-
-    The recordings are fewer than the features, so their Gram matrix is diagonalised instead of
-    the covariance.
+    Attributes:
+        choice: Components and shrinkage of the linear part.
+        linear_temperature: Its logits are divided by it.
+        share: Of the linear part's log-probabilities in the whole.
+        temperature: The whole is divided by it.
     """
 
-    def __init__(self, clean: NDArray[np.float32]) -> None:
-        self.mean = clean.mean(axis=0, dtype=np.float64)
-        self.scale = clean.std(axis=0, dtype=np.float64) + 1e-6
-        standard = (clean - self.mean) / self.scale
-        values, vectors = np.linalg.eigh(standard @ standard.T)
-        # The mean was taken out, so one direction at least is empty.
-        kept = min(_CHOICES[-1][0], len(clean) - 1)
-        largest = np.argsort(values)[::-1][:kept]
-        self.basis = standard.T @ (vectors[:, largest] / np.sqrt(values[largest]))
-
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.asarray(((features - self.mean) / self.scale) @ self.basis)
-
-    def unfold(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> _Linear:
-        """The same function over the features themselves."""
-        folded = (self.basis[:, : len(weight)] @ weight) / self.scale[:, None]
-        return _Linear(folded, bias - self.mean @ folded)
+    choice: Choice
+    linear_temperature: float
+    share: float
+    temperature: float
 
 
-class _Trainer:
-    """Fits heads on some of the recordings."""
-
-    def __init__(self, voices: Voices) -> None:
-        self._voices = voices
-
-    def fit(self, rows: Rows, choices: Sequence[Choice]) -> list[_Linear]:
-        """Linear discriminant analyses of recordings and their copies (Friedman, 1989).
-
-        Args:
-            rows: Which recordings to train on.
-            choices: Components and shrinkage, one head for each.
-        """
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-        voices = self._voices
-        project = _Projection(voices.clean[rows])
-        sets = [voices.clean[rows], *(copy[rows] for copy in voices.degraded)]
-        inputs = np.concatenate([project(part) for part in sets])
-        labels = np.tile(voices.label[rows], len(sets))
-        present = len(np.unique(labels))
-        heads = []
-        for kept, shrinkage in choices:
-            model = LinearDiscriminantAnalysis(
-                solver="lsqr",
-                shrinkage=shrinkage,
-                # How often actors were asked for an emotion says nothing of how often people
-                # feel it.
-                priors=np.full(present, 1.0 / present),
-            )
-            model.fit(inputs[:, :kept], labels)
-            # A small slice may lack a class in a fold: it gets no weight there.
-            weight = np.zeros((model.coef_.shape[1], _CLASSES))
-            bias = np.full(_CLASSES, _UNSEEN)
-            weight[:, model.classes_] = model.coef_.T
-            bias[model.classes_] = model.intercept_
-            heads.append(project.unfold(weight, bias))
-        return heads
-
-    def choose(self, rows: Rows) -> tuple[Choice, float]:
-        """Choose by folds over the actors of these recordings.
-
-        Returns:
-            The choice with the lowest calibrated loss, and its temperature.
-        """
-        voices = self._voices
-        logits = np.zeros((len(_CHOICES), len(voices.label), _CLASSES))
-        for held in np.array_split(np.unique(voices.actor[rows]), _INNER_FOLDS):
-            out = rows & np.isin(voices.actor, held)
-            for slot, head in enumerate(self.fit(rows & ~out, _CHOICES)):
-                logits[slot][out] = head.logits(voices.clean[out])
-        targets = np.eye(_CLASSES)[voices.label[rows]]
-        options = []
-        for choice, each in zip(_CHOICES, logits, strict=True):
-            temperature = fit_temperature(each[rows], targets)
-            loss = negative_log_likelihood(each[rows], targets, temperature)
-            options.append((loss, choice, temperature))
-        _, choice, temperature = min(options)
-        return choice, temperature
+_NOTHING: Final = Settings(CHOICES[0], 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class _HeldOut:
+class Told:
+    """What heads say of recordings that they never heard.
+
+    Attributes:
+        linear: Logits under each choice, shape (choices, n, 8).
+        members: Log-probabilities, averaged over the members, shape (n, 8).
+    """
+
+    linear: NDArray[np.float64]
+    members: NDArray[np.float64]
+
+    def at(self, rows: Rows) -> Told:
+        """The same of some of the recordings."""
+        return Told(self.linear[:, rows], self.members[rows])
+
+
+@dataclass(frozen=True)
+class HeldOut:
     """What the four folds say of the actors that they hold out.
 
     Attributes:
-        probs: Under each fold's own temperature, shape (n, 8).
-        degraded: Probabilities for the first degraded copy, shape (n, 8).
+        probs: Under each fold's own settings, shape (n, 8).
+        degraded: Probabilities for the degraded copies, shape (n, 8).
+        parts: Probabilities of the linear part alone and of the members alone, (n, 8) each.
+        label: Index into RAVDESS's labels, shape (n,).
+        actor: 1 to 24, shape (n,).
+        settings: Of each fold.
+        told: What the parts said before anything was chosen.
     """
 
-    probs: Logits
-    degraded: Logits
+    probs: Probabilities
+    degraded: Probabilities
+    parts: dict[str, Probabilities]
+    label: NDArray[np.int64]
+    actor: NDArray[np.int64]
+    settings: tuple[Settings, ...]
+    told: Told
+
+    @property
+    def woman(self) -> NDArray[np.bool_]:
+        """Whether the actor is a woman, shape (n,)."""
+        return np.asarray(self.actor % 2 == 0)
 
 
-def cross_validate(voices: Voices, trainer: _Trainer, say: Say) -> _HeldOut:
-    """Run the four folds."""
-    shape = (len(voices.label), _CLASSES)
+class Trainer:
+    """Fits heads on some of the recordings.
+
+    Args:
+        voices: The recordings.
+        recipe: Of the members.
+        seeds: One member each.
+    """
+
+    def __init__(
+        self, voices: Voices, *, recipe: Recipe | None = None, seeds: Sequence[int] = (0,)
+    ) -> None:
+        self.voices = voices
+        self._recipe = recipe or Recipe()
+        self._seeds = tuple(seeds)
+        self._features: Floats = pooled(voices)
+
+    def judge(self, rows: Rows, others: Rows) -> tuple[Told, Told]:
+        """Train on some recordings, judge others.
+
+        Returns:
+            What is told of the others, and of their degraded copies.
+        """
+        parts = fit_linear(self._features, self.voices.label, rows)
+        told = [
+            np.stack([linear_logits(part, self._features[copy, others]) for part in parts])
+            for copy in (0, -1)
+        ]
+        inputs = self._components(rows)
+        members = [np.zeros((len(others), CLASSES)) for _ in told]
+        for seed in self._seeds:
+            net = fit_net(inputs, self.voices, rows, self._recipe, seed)
+            for slot, copy in enumerate((0, len(self.voices.start) - 1)):
+                members[slot] += net_logits(net, inputs, others, copy) / len(self._seeds)
+        clean, degraded = map(Told, told, members)
+        return clean, degraded
+
+    def final(self, rows: Rows, choice: Choice) -> tuple[LinearPart, tuple[Member, ...]]:
+        """Train the parts of a head to be kept."""
+        (linear,) = fit_linear(self._features, self.voices.label, rows, (choice,))
+        inputs = self._components(rows)
+        members = [
+            as_member(fit_net(inputs, self.voices, rows, self._recipe, seed), inputs)
+            for seed in self._seeds
+        ]
+        return linear, tuple(members)
+
+    def _components(self, rows: Rows) -> Components:
+        frames = int(self.voices.length[0, rows].sum()) // 2
+        return Components(self.voices, rows, min(self._recipe.dim, frames))
+
+
+def choose(told: Told, label: NDArray[np.int64]) -> Settings:
+    """Choose what makes the labels most likely; ``told`` must be of actors not trained on."""
+    targets = np.eye(CLASSES)[label]
+    options = []
+    for slot, choice in enumerate(CHOICES):
+        temperature = fit_temperature(told.linear[slot], targets)
+        loss = negative_log_likelihood(told.linear[slot], targets, temperature)
+        options.append((loss, slot, choice, temperature))
+    _, slot, choice, linear_temperature = min(options)
+    mixtures = []
+    for share in SHARES:
+        whole = _mixed(told, slot, linear_temperature, share)
+        temperature = fit_temperature(whole, targets)
+        loss = negative_log_likelihood(whole, targets, temperature)
+        mixtures.append((loss, share, temperature))
+    _, share, temperature = min(mixtures)
+    return Settings(choice, linear_temperature, share, temperature)
+
+
+def _mixed(told: Told, slot: int, temperature: float, share: float) -> NDArray[np.float64]:
+    linear = np.log(np.maximum(softmax(told.linear[slot] / temperature), 1e-30))
+    return share * linear + (1.0 - share) * told.members
+
+
+def _probabilities(told: Told, settings: Settings, share: float | None = None) -> Probabilities:
+    slot = CHOICES.index(settings.choice)
+    part = settings.share if share is None else share
+    whole = _mixed(told, slot, settings.linear_temperature, part)
+    # A part alone is calibrated by itself, or nearly: its own temperature is in it.
+    return softmax(whole / (settings.temperature if share is None else 1.0))
+
+
+def cross_validate(voices: Voices, trainer: Trainer, say: Say = lambda _: None) -> HeldOut:
+    """Run the four folds: six trainings, four for the folds and two for what is chosen in them.
+
+    Args:
+        voices: The recordings, as :func:`~affectgraph.perceivers.training.ravdess_data.load` gives.
+        trainer: Of these recordings.
+        say: Told of the progress.
+    """
+    fold = voices.fold
+    settings = [_NOTHING] * FOLDS
+    # A pair of folds is left out at a time; what is judged of the one decides for the other.
+    for pair in ((0, 1), (2, 3)):
+        others = np.flatnonzero(np.isin(fold, pair))
+        told, _ = trainer.judge(np.flatnonzero(~np.isin(fold, pair)), others)
+        for held, judged in (pair, pair[::-1]):
+            rows = np.flatnonzero(fold[others] == judged)
+            settings[held] = choose(told.at(rows), voices.label[others[rows]])
+        say(f"inner heads without folds {pair[0] + 1} and {pair[1] + 1}")
+    shape = (len(voices.label), CLASSES)
     probs, degraded = np.zeros(shape), np.zeros(shape)
-    for fold in range(FOLDS):
-        out = voices.fold == fold
-        choice, temperature = trainer.choose(~out)
-        (head,) = trainer.fit(~out, [choice])
-        probs[out] = softmax(head.logits(voices.clean[out]) / temperature)
-        degraded[out] = softmax(head.logits(voices.degraded[0][out]) / temperature)
+    parts = {"linear": np.zeros(shape), "attentive": np.zeros(shape)}
+    said = Told(np.zeros((len(CHOICES), *shape)), np.zeros(shape))
+    for held in range(FOLDS):
+        out = np.flatnonzero(fold == held)
+        told, worse = trainer.judge(np.flatnonzero(fold != held), out)
+        said.linear[:, out], said.members[out] = told.linear, told.members
+        probs[out] = _probabilities(told, settings[held])
+        degraded[out] = _probabilities(worse, settings[held])
+        parts["linear"][out] = _probabilities(told, settings[held], 1.0)
+        parts["attentive"][out] = _probabilities(told, settings[held], 0.0)
         right = probs[out].argmax(axis=1) == voices.label[out]
-        say(f"fold {fold + 1}: {choice}, T {temperature:.2f}, accuracy {right.mean():.3f}")
-    return _HeldOut(probs, degraded)
+        say(f"fold {held + 1}: {settings[held]}, accuracy {right.mean():.3f}")
+    return HeldOut(probs, degraded, parts, voices.label, voices.actor, tuple(settings), said)
 
 
-def calibrate(voices: Voices, trainer: _Trainer, choice: Choice) -> float:
-    """Temperature of a head that hears all actors, from heads that never heard those they judge.
-
-    The scale of the logits depends on the choice, so each fold fits the final one.
-    """
-    logits = np.zeros((len(voices.label), _CLASSES))
-    for fold in range(FOLDS):
-        out = voices.fold == fold
-        (head,) = trainer.fit(~out, [choice])
-        logits[out] = head.logits(voices.clean[out])
-    return fit_temperature(logits, np.eye(_CLASSES)[voices.label])
-
-
-def measure(voices: Voices, held: _HeldOut) -> dict[str, Any]:
-    """Metrics pooled over all actors, each judged by the head that never heard them."""
+def measure(held: HeldOut, missed: NDArray[np.bool_]) -> dict[str, Any]:
+    """Metrics pooled over all actors, each judged by heads that never heard them."""
     from sklearn.metrics import f1_score, recall_score
 
-    truth, guess = voices.label, held.probs.argmax(axis=1)
+    truth, guess = held.label, held.probs.argmax(axis=1)
     right = guess == truth
-    actors = {int(a): float(right[voices.actor == a].mean()) for a in np.unique(voices.actor)}
-    recalls = recall_score(truth, guess, labels=range(_CLASSES), average=None, zero_division=0)
-    men = voices.actor % 2 == 1
+    actors = {int(a): float(right[held.actor == a].mean()) for a in np.unique(held.actor)}
+    recalls = recall_score(truth, guess, labels=range(CLASSES), average=None, zero_division=0)
+    folds = corpus.fold_of(held.actor)
     return {
         "recordings": len(truth),
         "accuracy": float(right.mean()),
+        "accuracy_by_fold": [float(right[folds == f].mean()) for f in range(FOLDS)],
         "macro_f1": float(f1_score(truth, guess, average="macro", zero_division=0)),
         "uar": float(np.mean(recalls)),
         "ece": expected_calibration_error(held.probs, truth),
         "accuracy_degraded": float((held.degraded.argmax(axis=1) == truth).mean()),
         "ece_degraded": expected_calibration_error(held.degraded, truth),
-        "accuracy_men": float(right[men].mean()) if men.any() else None,
-        "accuracy_women": float(right[~men].mean()) if (~men).any() else None,
+        "accuracy_men": _share(right[~held.woman]),
+        "accuracy_women": _share(right[held.woman]),
         "accuracy_worst_actor": min(actors.values()),
         "accuracy_best_actor": max(actors.values()),
         "recall": dict(zip(RAVDESS_8.labels, map(float, recalls), strict=True)),
-        "without_detected_speech": int(voices.missed.sum()),
+        "too_little_speech": int(missed.sum()),
+        "accuracy_of_parts": {
+            name: float((probs.argmax(axis=1) == truth).mean())
+            for name, probs in held.parts.items()
+        },
     }
+
+
+def _share(right: NDArray[np.bool_]) -> float | None:
+    return float(right.mean()) if len(right) else None
 
 
 def train(
@@ -224,6 +291,7 @@ def train(
     *,
     seed: int = 0,
     limit: int = 0,
+    members: int = 1,
     encoder: WhisperEncoder | None = None,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
@@ -231,9 +299,10 @@ def train(
 
     Args:
         data: RAVDESS's folder, or one that holds it as ``ravdess``.
-        out: Folder for ``ravdess.npz`` and the cache of features; ``None`` writes nothing.
-        seed: Of draws and degradations.
-        limit: Recordings at most; 0 for all.
+        out: Folder for ``ravdess.onnx`` and the cache of layers; ``None`` writes nothing.
+        seed: Of draws, copies and members.
+        limit: Recordings at most; 0 for all. A slice is trained on fewer copies.
+        members: Attentive members of the head.
         encoder: Whisper's encoder.
         say: Told of the progress.
 
@@ -241,40 +310,48 @@ def train(
         ``name``, ``metrics`` and ``baselines``.
 
     Raises:
-        ExtraMissingError: If scikit-learn is absent.
+        ExtraMissingError: If scikit-learn or torch is absent.
         ModelMissingError: If Whisper is not pulled.
         SetupError: If there are no recordings.
     """
-    if find_spec("sklearn") is None:
+    if any(find_spec(module) is None for module in ("sklearn", "torch")):
         raise ExtraMissingError("the RAVDESS trainer", "train")
-    folder = data / "ravdess" if (data / "ravdess").is_dir() else data
+    recordings = corpus.load(data, limit=limit, seed=seed)
     voices = load(
-        recordings(folder, limit=limit, seed=seed),
+        recordings,
         encoder or WhisperEncoder(),
+        copies=_FEW_COPIES if limit else COPIES,
         seed=seed,
-        cache=out / "ravdess-features.npz" if out else None,
+        cache=out,
         say=say,
     )
-    trainer = _Trainer(voices)
+    # A slice has too few frames for as many components.
+    recipe = replace(Recipe(), dim=64) if limit else Recipe()
+    trainer = Trainer(voices, recipe=recipe, seeds=range(seed, seed + members))
     held = cross_validate(voices, trainer, say)
-    everyone = np.ones(len(voices.label), dtype=np.bool_)
-    choice, _ = trainer.choose(everyone)
-    (final,) = trainer.fit(everyone, [choice])
-    temperature = calibrate(voices, trainer, choice)
+    settings = choose(held.told, voices.label)
     if out is not None:
-        head = VoiceHead(
-            final.weight.astype(np.float32), final.bias.astype(np.float32), temperature
+        linear, trained = trainer.final(np.arange(len(voices.label)), settings.choice)
+        calm = LinearPart(
+            linear.weight / settings.linear_temperature, linear.bias / settings.linear_temperature
         )
-        head.save(out / WEIGHTS.name)
+        model = head_model(calm, trained, share=settings.share, temperature=settings.temperature)
+        (out / WEIGHTS.name).write_bytes(model.SerializeToString())
         say(f"wrote {out / WEIGHTS.name}")
-    counts = np.bincount(voices.label, minlength=_CLASSES)
+    counts = np.bincount(voices.label, minlength=CLASSES)
     return {
         "name": "ravdess",
-        "metrics": measure(voices, held)
-        | {"temperature": temperature, "components": choice[0], "shrinkage": choice[1]},
+        "metrics": measure(held, voices.missed)
+        | {
+            "temperature": settings.temperature,
+            "components": settings.choice[0],
+            "shrinkage": settings.choice[1],
+            "share_linear": settings.share,
+            "members": members,
+        },
         "baselines": {
             "majority": float(counts.max() / counts.sum()),
-            "random": 1.0 / _CLASSES,
+            "random": 1.0 / CLASSES,
             "first_probe": FIRST_PROBE,
         },
     }
@@ -289,6 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder for the head (default: write nothing)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=0, help="recordings at most")
+    parser.add_argument("--members", type=int, default=1, help="attentive members of the head")
     parser.add_argument("--json", action="store_true", help="print the JSON only, no progress")
     options = parser.parse_args(arguments)
 
@@ -296,7 +374,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.json:
             sys.stderr.write(line + "\n")
 
-    result = train(options.data, options.out, seed=options.seed, limit=options.limit, say=say)
+    result = train(
+        options.data,
+        options.out,
+        seed=options.seed,
+        limit=options.limit,
+        members=options.members,
+        say=say,
+    )
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 

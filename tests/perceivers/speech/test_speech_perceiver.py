@@ -4,6 +4,7 @@ import asyncio
 import re
 import wave
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from affectgraph.perceivers.affect import Distribution, Reading
 from affectgraph.perceivers.contracts import Perceiver
 from affectgraph.perceivers.errors import MediaError, ModelMissingError, NodeError
 from affectgraph.perceivers.labels import RAVDESS_8
-from affectgraph.perceivers.media import AudioFile
+from affectgraph.perceivers.media import AudioFile, VideoFile
 from affectgraph.perceivers.models import ModelStore
 from affectgraph.perceivers.speech import (
     ActivityDetector,
@@ -23,6 +24,7 @@ from affectgraph.perceivers.speech import (
     Transcript,
     TranscriptSpan,
     VoiceEmotion,
+    VoiceReader,
 )
 from affectgraph.perceivers.turn import Turn
 
@@ -48,11 +50,12 @@ class FakeTranscriber:
         return HEARD
 
 
-class FakeVoice(VoiceEmotion):
+class FakeVoice:
     """Sounds sad, fails, or hangs."""
 
+    name = "fake.v1"
+
     def __init__(self, error: Exception | None = None, *, hangs: bool = False) -> None:
-        super().__init__()
         self.error, self.hangs = error, hangs
 
     async def warm_up(self) -> None:
@@ -82,9 +85,17 @@ def wav(path: Path, samples: NDArray[np.floating]) -> Path:
     return path
 
 
+def buzz(seconds: float) -> NDArray[np.float64]:
+    """A buzz in syllables, two a second, over a quiet room."""
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    phase = 2 * np.pi * np.cumsum(150 + 30 * np.sin(2 * np.pi * 0.7 * time)) / 16_000
+    voice = np.asarray(sum(np.sin(k * phase) / k for k in range(1, 9)))
+    return np.asarray(0.1 * voice * np.maximum(np.sin(2 * np.pi * 2 * time), 0.0) ** 2)
+
+
 @pytest.fixture
 def note(tmp_path: Path) -> Turn:
-    return Turn(audio=AudioFile(wav(tmp_path / "note.wav", np.zeros(48_000))))
+    return Turn(audio=AudioFile(wav(tmp_path / "note.wav", buzz(3.0))))
 
 
 def perceiver(
@@ -109,6 +120,8 @@ def reason(reading: Reading) -> str:
 async def test_words_and_voice_side_by_side(note: Turn) -> None:
     part = perceiver()
     assert isinstance(part, Perceiver)
+    assert isinstance(FakeVoice(), VoiceReader)
+    assert isinstance(VoiceEmotion(), VoiceReader)
     await part.warm_up()
     reading = await part.perceive(note)
     assert reading.modality == part.modality == "speech"
@@ -120,7 +133,31 @@ async def test_words_and_voice_side_by_side(note: Turn) -> None:
     first, second = reading.affect.evidence
     assert (first.kind, first.start, first.end, first.score) == ("segment", 0.5, 1.5, 0.8)
     assert second.score is None
-    assert "ravdess" in reading.model
+    assert reading.model == "fake.v1"
+    assert reading.prosody is not None
+    assert reading.prosody.speech_seconds == pytest.approx(1.2)
+    assert reading.prosody.pauses == 1
+    assert reading.prosody.words_per_minute == pytest.approx(3 / 1.5 * 60)
+
+
+async def test_the_sound_of_a_video_is_read_where_there_is_no_note(
+    note: Turn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = Turn(video=VideoFile(tmp_path / "film.mp4"))
+    monkeypatch.setattr(VideoFile, "sound", property(lambda _: note.audio))
+    assert (await perceiver().perceive(film)).transcript == "I am here."
+    monkeypatch.setattr(VideoFile, "sound", property(lambda _: None))
+    assert reason(await perceiver().perceive(film)) == "absent"
+
+
+async def test_a_sound_without_room_for_a_pause_is_too_short_not_noise() -> None:
+    class AllOfIt(ActivityDetector):
+        def find(self, samples: Samples) -> SpeechActivity:
+            return SpeechActivity(((0.0, len(samples) / 16_000),), -20.0)
+
+    steady = (0.2 * np.sin(np.arange(4_800) / 10)).astype(np.float32)
+    reading = await perceiver(detector=AllOfIt()).read(steady, datetime.now(UTC))
+    assert reason(reading) == "too-short"
 
 
 async def test_no_audio_is_absent() -> None:
@@ -152,7 +189,7 @@ async def test_a_word_is_too_short_to_be_read_and_still_heard(tmp_path: Path) ->
         def find(self, samples: Samples) -> SpeechActivity:
             return SpeechActivity(((0.5, 0.9),), -20.0)
 
-    path = wav(tmp_path / "word.wav", np.zeros(16_000))
+    path = wav(tmp_path / "word.wav", buzz(1.0))
     reading = await perceiver(detector=OneWord()).perceive(Turn(audio=AudioFile(path)))
     assert reason(reading) == "too-short"
     assert reading.transcript == "I am here."
@@ -161,6 +198,39 @@ async def test_a_word_is_too_short_to_be_read_and_still_heard(tmp_path: Path) ->
     assert reason(reading) == "too-short"
     assert reading.abstention is not None
     assert "secret" not in reading.abstention.detail
+
+
+def lost_in_noise() -> NDArray[np.float64]:
+    sound = buzz(3.0)
+    return sound + np.random.default_rng(0).normal(0, sound.std(), len(sound))
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        (lost_in_noise(), "noise"),
+        (buzz(3.0) * 1e-3, "silence"),
+        (buzz(3.0) * 100, "low-quality"),
+        (buzz(3.0) + 0.3, "low-quality"),
+    ],
+    ids=["noise", "faint", "clipped", "offset"],
+)
+async def test_a_voice_that_cannot_be_read_is_not_and_its_words_are_if_they_are_sure(
+    tmp_path: Path, signal: NDArray[np.floating], expected: str
+) -> None:
+    turn = Turn(audio=AudioFile(wav(tmp_path / "poor.wav", signal)))
+    reading = await perceiver().perceive(turn)
+    assert reason(reading) == expected
+    assert reading.transcript == "I am here."
+    assert reading.prosody is None
+    doubtful = SpeechEmotion(
+        transcriber=FakeTranscriber(), voice=FakeVoice(), detector=FixedDetector(), sure=0.9
+    )
+    assert (await doubtful.perceive(turn)).transcript == ""
+    # Nothing can be said of either: one line tells both.
+    deaf = await perceiver(FakeTranscriber(RuntimeError("secret words"))).perceive(turn)
+    assert reason(deaf) == expected
+    assert deaf.transcript is None
 
 
 @pytest.mark.parametrize(
