@@ -2,55 +2,75 @@
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from pathlib import Path
 from typing import Final
 
-from affectgraph.perceivers.affect import Affect, Distribution, Modality, Reading
+import numpy as np
+
+from affectgraph.perceivers.affect import VAD, Affect, Distribution, Modality, Reading, expected_vad
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import BuildError
+from affectgraph.perceivers.fusion.pool import Pool
 from affectgraph.perceivers.labels import EKMAN_7, LabelSet
 
-RELIABILITY: Final[Mapping[Modality, float]] = MappingProxyType(
-    {"text": 1.0, "face": 0.7, "speech": 0.4}
-)
-"""How far each modality's calibrated probabilities are believed outside the data that it was
-trained on. Assumed, not learned: words carry most, and voice emotion learned from acted speech
-drops to about half its accuracy on another corpus."""
-
-FLOOR: Final = 1e-3
-DISTRUST: Final = 0.05
-"""A label weighs at least ``FLOOR + DISTRUST * (1 - weight)`` in a reading, so that no source can
-veto what the others see, nor a label that its training set lacked. One temperature calibrates a
-model on data like its own; elsewhere its sharpest probabilities (a posed smile: 0.9999) claim too
-much, and the less a source is believed, the less of such certainty is taken over."""
+WEIGHTS: Final = Path(__file__).parent / "weights" / "late.json"
+"""Learned on MELD; ``weights/late.md`` says how, and how well."""
 
 
 class LateFusion:
-    """Weighted logarithmic opinion pool over calibrated readings (Genest and Zidek 1986).
+    """Weighted logarithmic opinion pool over calibrated readings (Genest and Zidek, 1986).
 
     ``p(label) ∝ Π_m p_m(label)^w_m`` over the readings that hold an affect, each first told over
-    the common label set. A modality alone is discounted by its own weight: a voice alone never
-    sounds as sure as the words do. Without readings there is no affect.
+    the common label set, with the weights that were learned for just these modalities.
+
+    - Without a reading that holds an affect there is no affect.
+    - One reading is taken as it is, told over the common label set: its perceiver calibrated it.
+    - Of several, valence, arousal and dominance follow from the pooled distribution, unless a
+      model measured them in one: then they are the readings' mean by their weights.
 
     Args:
-        weights: Exponent per modality, in (0, 1].
+        weights: Weight per modality, in (0, 1], the same in every company; those learned
+            (:data:`WEIGHTS`) by default.
         label_set: Common label set of the result.
+        file: Learned weights of one's own, as ``python -m affectgraph.perceivers.training.fusion``
+            writes them.
 
     Raises:
-        BuildError: If a weight is not in (0, 1].
+        BuildError: If a weight is not in (0, 1], or weights are given together with a file, or for
+            no modality.
     """
 
     def __init__(
         self,
-        weights: Mapping[Modality, float] = RELIABILITY,
+        weights: Mapping[Modality, float] | None = None,
         label_set: LabelSet = EKMAN_7,
+        *,
+        file: Path | None = None,
     ) -> None:
-        wrong = [f"{m}={w}" for m, w in weights.items() if not 0 < w <= 1]
+        wrong = [f"{m}={w}" for m, w in (weights or {}).items() if not 0 < w <= 1]
         if wrong:
             raise BuildError(f"fusion weights must be in (0, 1]: {', '.join(wrong)}")
-        self._weights = dict(weights)
+        if weights is not None and (file is not None or not weights):
+            raise BuildError("a fusion takes weights for one modality or more, or a file of them")
         self._label_set = label_set
+        self._file = file or WEIGHTS
+        self._known: frozenset[str] | None = None if weights is None else frozenset(weights)
+        self._weights: Pool | None = (
+            None if weights is None else Pool.plain({str(m): w for m, w in weights.items()})
+        )
+        self._pool = BlockingPool(size=1)
+        self._loading = threading.Lock()
+
+    async def warm_up(self) -> None:
+        """Read the weights; a second call does nothing.
+
+        Raises:
+            ModelCorruptError: If the file cannot be used.
+        """
+        if self._weights is None:
+            await self._pool.run(self._load)
 
     async def fuse(self, readings: Sequence[Reading]) -> Affect | None:
         """Fuse the readings that hold an affect; ``None`` if there are none.
@@ -59,22 +79,55 @@ class LateFusion:
 
         Raises:
             BuildError: If a reading's label set has no mapping to the common one.
+            ModelCorruptError: If the weights cannot be used.
         """
-        heard = [(r.affect, self._weights.get(r.modality, 0.0)) for r in readings if r.affect]
-        heard = [(affect, weight) for affect, weight in heard if weight > 0]
+        heard: dict[str, Affect] = {
+            reading.modality: reading.affect
+            for reading in readings
+            if reading.affect and (self._known is None or reading.modality in self._known)
+        }
         if not heard:
             return None
-        logs = dict.fromkeys(self._label_set.labels, 0.0)
-        for affect, weight in heard:
-            floor = FLOOR + DISTRUST * (1 - weight)
-            for label, p in affect.distribution.to(self._label_set).as_dict().items():
-                logs[label] += weight * math.log(max(p, floor))
-        peak = max(logs.values())
+        told = {name: affect.distribution.to(self._label_set) for name, affect in heard.items()}
+        if len(heard) == 1:
+            (name,) = heard
+            return _alone(heard[name], told[name])
+        await self.warm_up()
+        assert self._weights is not None
+        # Sums must not depend on the order in which perceivers report.
+        probs = {name: np.array([told[name].probs]) for name in sorted(told)}
+        shares = self._weights.pooled(probs)[0].tolist()
         pooled = Distribution.over(
-            self._label_set, {label: math.exp(value - peak) for label, value in logs.items()}
+            self._label_set, dict(zip(self._label_set.labels, shares, strict=True))
         )
+        weights = self._weights.of(sorted(told))
         return Affect.read(
             pooled,
-            max(affect.captured_at for affect, _ in heard),
-            evidence=tuple(e for affect, _ in heard for e in affect.evidence),
+            max(affect.captured_at for affect in heard.values()),
+            evidence=tuple(e for affect in heard.values() for e in affect.evidence),
+            vad=_measured(heard, weights),
         )
+
+    def _load(self) -> None:
+        with self._loading:
+            if self._weights is None:
+                self._weights = Pool.load(self._file, self._label_set)
+
+
+def _alone(affect: Affect, told: Distribution) -> Affect:
+    """One affect over the common label set."""
+    vad = expected_vad(told) if affect.vad_source == "derived" else affect.vad
+    update = {"distribution": told, "vad": vad, "confidence": told.top_p}
+    return affect.model_copy(update=update)
+
+
+def _measured(heard: Mapping[str, Affect], weights: Mapping[str, float]) -> VAD | None:
+    """Mean of the readings by their weights, if one was measured."""
+    if all(affect.vad_source == "derived" for affect in heard.values()):
+        return None
+    total = sum(weights.values())
+    axes = {
+        axis: sum(weights[m] * getattr(heard[m].vad, axis) for m in sorted(heard)) / total
+        for axis in ("valence", "arousal", "dominance")
+    }
+    return VAD(**{axis: max(-1.0, min(1.0, value)) for axis, value in axes.items()})
