@@ -146,7 +146,10 @@ class MicroBatcher(Generic[In, Out]):
         Raises:
             Exception: What :meth:`run` raises for the first item that fails.
         """
-        tasks = [asyncio.ensure_future(self.run(item)) for item in items]
+        several = list(items)
+        if len(several) == 1:
+            return [await self.run(several[0])]
+        tasks = [asyncio.ensure_future(self.run(item)) for item in several]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
