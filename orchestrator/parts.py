@@ -32,7 +32,7 @@ class Limits:
     Attributes:
         admit: Opening and checking the media.
         text: Reading the words.
-        face: Reading the photos.
+        face: Reading the photos and the video, up to two minutes of it.
         speech: Transcribing and reading the voice, up to two minutes of it.
         fuse: Fusing the readings.
         triage: Assessing the risk.
@@ -46,7 +46,7 @@ class Limits:
 
     admit: float = 10.0
     text: float = 5.0
-    face: float = 10.0
+    face: float = 20.0
     speech: float = 45.0
     fuse: float = 2.0
     triage: float = 2.0

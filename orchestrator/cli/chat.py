@@ -17,7 +17,7 @@ from affectgraph.orchestrator.cli.render import Screen
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import InputError
 
-HELP = "/image PATH and /audio PATH add to your next message, /quit ends."
+HELP = "/image PATH, /audio PATH and /video PATH add to your next message, /quit ends."
 
 
 @dataclass
@@ -26,6 +26,10 @@ class Draft:
 
     images: list[Path] = field(default_factory=list)
     audio: Path | None = None
+    video: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.audio or self.video)
 
     def command(self, line: str) -> str:
         """Carry out a line that starts with a slash; returns what to print.
@@ -37,15 +41,17 @@ class Draft:
             name, *rest = shlex.split(line)
         except ValueError as error:
             raise InputError(f"{line}: {error}") from None
-        if name not in ("/image", "/audio"):
+        if name not in ("/image", "/audio", "/video"):
             raise InputError(f"{name}: no such command. {HELP}")
         if len(rest) != 1:
             raise InputError(f"{name} takes one path")
         path = Path(rest[0]).expanduser()
         if name == "/image":
             self.images.append(path)
-        else:
+        elif name == "/audio":
             self.audio = path
+        else:
+            self.video = path
         return f"{path} goes with your next message"
 
 
@@ -70,7 +76,7 @@ async def converse(
                 if line.startswith("/"):
                     console.print(f"[dim]{escape(draft.command(line))}[/]")
                     continue
-                if not line.strip() and not draft.images and draft.audio is None:
+                if not line.strip() and not draft:
                     continue
                 turn = make_turn(
                     user=user,
@@ -78,6 +84,7 @@ async def converse(
                     text=line,
                     images=draft.images,
                     audio=draft.audio,
+                    video=draft.video,
                     withheld=withheld,
                 )
                 draft = Draft()

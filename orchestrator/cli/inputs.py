@@ -40,6 +40,7 @@ def make_turn(
     text: str,
     images: list[Path],
     audio: Path | None,
+    video: Path | None = None,
     withheld: set[str],
 ) -> Turn:
     """Build the turn; a file that is handed in by name is consented to unless withheld.
@@ -48,8 +49,8 @@ def make_turn(
         InputError: One line on what is wrong.
     """
     consent = Consent(
-        camera=bool(images) and "camera" not in withheld,
-        microphone=audio is not None and "microphone" not in withheld,
+        camera=bool(images or video) and "camera" not in withheld,
+        microphone=bool(audio or video) and "microphone" not in withheld,
         memory="memory" not in withheld,
     )
     try:
@@ -60,6 +61,7 @@ def make_turn(
                 "text": text,
                 "images": tuple(images),
                 "audio": audio,
+                "video": video,
                 "consent": consent,
             }
         )

@@ -42,8 +42,14 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in
         "perceiver", "affectgraph.perceivers", (f"{_P}.contracts:Perceiver",),
         {
             "text.minilm.v1": f"{_P}.text:TextEmotion",
+            "text.transformers.v1": f"{_P}.adapters:TransformersText",
+            "text.openvocabulary.v1": f"{_R}.openvocabulary:OpenVocabulary",
             "face.ferplus.v1": f"{_P}.face:FaceEmotion",
+            "face.transformers.v1": f"{_P}.adapters:TransformersImage",
+            "face.deepface.v1": f"{_P}.adapters:DeepFaceEmotion",
+            "video.ferplus.v1": f"{_P}.video:VideoEmotion",
             "speech.whisper.v1": f"{_P}.speech:SpeechEmotion",
+            "speech.transformers.v1": f"{_P}.adapters:TransformersSpeech",
         },
     ),
     Kind(
@@ -56,11 +62,17 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in
     ),
     Kind(
         "detector", "affectgraph.detectors", (f"{_P}.face:FaceDetector",),
-        {"mtcnn.v1": f"{_P}.face:MTCNNDetector"},
+        {
+            "mtcnn.v1": f"{_P}.face:MTCNNDetector",
+            "deepface.v1": f"{_P}.adapters:DeepFaceDetector",
+        },
     ),
     Kind(
         "transcriber", "affectgraph.transcribers", (f"{_P}.speech.transcriber:Transcriber",),
-        {"whisper.tiny-en.v1": f"{_P}.speech.transcriber:WhisperTranscriber"},
+        {
+            "whisper.tiny-en.v1": f"{_P}.speech.transcriber:WhisperTranscriber",
+            "whisper.openai.v1": f"{_P}.adapters:OpenAIWhisper",
+        },
     ),
     Kind(
         "recall", "affectgraph.recalls", (f"{_M}.recall:RecallStrategy",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from collections.abc import Mapping
@@ -56,13 +57,25 @@ def convert(annotation: Any, value: Plain, environment: Environment, folder: Pat
     filled = _filled(value, environment, (), faults)
     if faults:
         raise ValueFaultsError(faults)
+    named = _with_label_sets(annotation, filled, ())
+    checked = named if annotation is Any else _checked(annotation, named, environment)
+    return _rooted(without_none(annotation), checked, folder)
+
+
+def _with_label_sets(annotation: Any, value: Any, path: tuple[str | int, ...]) -> Any:
+    """A value, or fields of a dataclass, with label sets in the place of their names."""
     bare = without_none(annotation)
-    if bare is LabelSet and isinstance(filled, str):
-        return _label_set(filled)
-    if isinstance(filled, bool) and bare in (int, float):
-        raise ValueFaultsError([ValueFault((), "should be a number, not a yes or no")])
-    checked = filled if annotation is Any else _checked(annotation, filled, environment)
-    return _rooted(bare, checked, folder)
+    if bare is LabelSet and isinstance(value, str):
+        return _label_set(value, path)
+    if isinstance(value, bool) and bare in (int, float):
+        raise ValueFaultsError([ValueFault(path, "should be a number, not a yes or no")])
+    if dataclasses.is_dataclass(bare) and isinstance(value, dict):
+        hints = _hints(bare)
+        return {
+            key: _with_label_sets(hints.get(key, Any), each, (*path, key))
+            for key, each in value.items()
+        }
+    return value
 
 
 def _filled(
@@ -96,9 +109,8 @@ def _checked(annotation: Any, value: Any, environment: Environment) -> Any:
             [
                 ValueFault(
                     _path(fault["loc"], value),
-                    _unknown(annotation, fault["loc"][-1])
-                    if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden")
-                    else environment.conceal(_said(fault["msg"])),
+                    _told(annotation, fault["type"], fault["loc"])
+                    or environment.conceal(_said(fault["msg"])),
                 )
                 for fault in faults
             ]
@@ -117,10 +129,17 @@ def _path(loc: tuple[str | int, ...], value: Any) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def _unknown(annotation: Any, key: str | int) -> str:
-    known = getattr(without_none(annotation), "__dataclass_fields__", None) or getattr(
-        without_none(annotation), "model_fields", {}
-    )
+def _told(annotation: Any, fault: str, loc: tuple[str | int, ...]) -> str:
+    """What is said of a key that is missing or unknown; nothing of any other fault."""
+    *way, key = loc[1:] or loc
+    if fault == "missing":
+        return f"needs the option {key}"
+    if fault not in ("unexpected_keyword_argument", "extra_forbidden"):
+        return ""
+    for step in way:
+        annotation = _hints(without_none(annotation)).get(step)
+    config = without_none(annotation)
+    known = getattr(config, "__dataclass_fields__", None) or getattr(config, "model_fields", {})
     near = meant(str(key), known) or (f"; there are: {', '.join(known)}" if known else "")
     return f"no such option{near}"
 
@@ -135,11 +154,23 @@ def _rooted(annotation: Any, value: Any, folder: Path) -> Any:
     if Path in members and isinstance(value, str | Path):
         path = Path(value).expanduser()
         return path if path.is_absolute() else folder / path
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        own = {name: getattr(value, name) for name in names}
+        paths = {k: _rooted(Path, v, folder) for k, v in own.items() if isinstance(v, Path)}
+        return dataclasses.replace(value, **paths) if paths else value
     return value
 
 
-def _label_set(name: str) -> LabelSet:
+def _hints(config: Any) -> Mapping[Any, Any]:
+    try:
+        return typing.get_type_hints(config)
+    except (NameError, TypeError, AttributeError):
+        return {}  # it names what is not imported at run time; pydantic says what it makes of that
+
+
+def _label_set(name: str, path: tuple[str | int, ...]) -> LabelSet:
     if name not in _LABEL_SETS:
         told = meant(name, _LABEL_SETS) or f"; there are: {', '.join(_LABEL_SETS)}"
-        raise ValueFaultsError([ValueFault((), f"no label set {name!r}{told}")])
+        raise ValueFaultsError([ValueFault(path, f"no label set {name!r}{told}")])
     return _LABEL_SETS[name]

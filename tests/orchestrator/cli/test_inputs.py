@@ -68,6 +68,8 @@ def broken_utf8(folder: Path) -> Path:
         ("--image", text_named_jpg, "not an image"),
         ("--image", one_pixel, "1x1 pixels"),
         ("--audio", truncated_wav, "cut short"),
+        ("--video", lambda folder: folder / "gone.mp4", "no such file"),
+        ("--video", text_named_jpg, "the video cannot be read"),
         ("--text-file", lambda folder: folder / "gone.txt", "no such file"),
         ("--text-file", a_megabyte, "at most 20,000 characters"),
         ("--text-file", broken_utf8, "not valid UTF-8 at byte 5"),
@@ -174,3 +176,20 @@ def test_handing_in_a_file_is_consent_unless_withheld() -> None:
 
     assert consent() == Consent(camera=True, microphone=False, memory=True)
     assert consent("camera", "memory") == Consent()
+
+
+def test_a_video_is_seen_and_heard_unless_either_is_withheld() -> None:
+    def consent(*withheld: str) -> Consent:
+        return make_turn(
+            user="a",
+            thread="t",
+            text="",
+            images=[],
+            audio=None,
+            video=Path("v.mp4"),
+            withheld=set(withheld),
+        ).consent
+
+    assert consent() == Consent(camera=True, microphone=True, memory=True)
+    assert consent("microphone") == Consent(camera=True, memory=True)
+    assert consent("camera") == Consent(microphone=True, memory=True)

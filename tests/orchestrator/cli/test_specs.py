@@ -100,9 +100,9 @@ def explained(*arguments: object, **environment: str) -> dict[str, Any]:
 def test_the_default_agent_is_explained() -> None:
     nodes = explained()
     assert list(nodes) == NODES
-    assert nodes["face"]["parts"][0] == {"name": "face.ferplus.v1", "origin": "built in"}
+    assert nodes["face"]["parts"][0] == {"name": "video.ferplus.v1", "origin": "built in"}
     assert {"name": "mtcnn", "licence": "MIT"} in nodes["face"]["models"]
-    assert nodes["face"]["timeout"] == 10.0
+    assert nodes["face"]["timeout"] == 20.0
     assert "turn" in nodes["face"]["reads"]
     assert nodes["face"]["writes"] == ["readings"]
     table = invoke("explain", COLUMNS="200").stdout

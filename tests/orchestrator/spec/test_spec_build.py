@@ -245,7 +245,7 @@ def test_every_node_is_explained() -> None:
     assert "readings" in nodes["text"].writes
     assert "turn" in nodes["text"].reads
     assert nodes["text"].timeout == Limits().text
-    assert [str(p.name) for p in nodes["face"].parts] == ["face.ferplus.v1", "mtcnn.v1"]
+    assert [str(p.name) for p in nodes["face"].parts] == ["video.ferplus.v1", "mtcnn.v1"]
     assert {p.origin for node in nodes.values() for p in node.parts} == {"built in"}
     assert ("ravdess.v1", "CC-BY-NC-SA-4.0") in [
         (m.name, m.licence) for m in nodes["speech"].models
