@@ -1,4 +1,4 @@
-"""``affectgraph``: talk to the agent, run one turn, check and show an agent, pull models.
+"""``affectgraph``: talk to the agent, run one turn, check, show and evaluate an agent, pull models.
 
 Exit codes: 0 done, 1 the machine lacks something, 2 the input cannot be taken.
 """
@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from affectgraph.orchestrator.agent import Agent
 from affectgraph.orchestrator.cli.chat import converse
+from affectgraph.orchestrator.cli.evaluate import evaluate
 from affectgraph.orchestrator.cli.inputs import make_turn, read_text
 from affectgraph.orchestrator.cli.models import models, pull_missing
 from affectgraph.orchestrator.cli.render import Screen
@@ -73,6 +74,7 @@ app.add_typer(models, name="models")
 app.command()(validate)
 app.command("explain")(explain_agent)
 app.command()(new)
+app.command("eval")(evaluate)
 
 User = Annotated[str, typer.Option(help="Whose memory is used.")]
 Region = Annotated[
@@ -122,6 +124,7 @@ def run(
     text_file: Annotated[Path | None, typer.Option(help="A file that holds the message.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A photo of the person.")] = None,
     audio: Annotated[Path | None, typer.Option(help="A voice note of the person.")] = None,
+    video: Annotated[Path | None, typer.Option(help="A video of the person.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     spec: SpecOption = None,
     thread: Annotated[
@@ -139,8 +142,8 @@ def run(
 ) -> None:
     """Do one turn: what is perceived, decided, replied and remembered, with the time it took.
 
-    Naming a photo or a voice note on the command line is the consent to read it in this turn;
-    --withhold takes it back.
+    Naming a photo, a voice note or a video on the command line is the consent to read it in this
+    turn; --withhold takes it back.
     """
     turn = make_turn(
         user=user,
@@ -148,6 +151,7 @@ def run(
         text=read_text(text, text_file),
         images=image or [],
         audio=audio,
+        video=video,
         withheld={str(w) for w in withhold or ()},
     )
     if spec is not None:
@@ -191,7 +195,7 @@ def chat(
     withhold: Withheld = None,
     trace: TraceOption = Trace.none,
 ) -> None:
-    """Talk to the agent. /image PATH and /audio PATH add to the next message, /quit ends."""
+    """Talk to the agent. /image, /audio and /video PATH add to the next message, /quit ends."""
     if spec is not None:
         refuse_beside_spec(context, _SPECIFIED)
     settings = _settings(region, form, order, base_url, model, memory)
