@@ -35,7 +35,8 @@ class Limits:
         face: Reading the photos and the video, up to two minutes of it.
         speech: Transcribing and reading the voice, up to two minutes of it.
         fuse: Fusing the readings.
-        triage: Assessing the risk.
+        triage: Assessing the risk. It takes milliseconds and ends by itself: the limit is for what
+            hangs, and must not cut the assessment short on a machine that is busy.
         recall: Searching the memory.
         decide: One label of the plan.
         respond: The whole response, or the whole joint generation.
@@ -49,7 +50,7 @@ class Limits:
     face: float = 20.0
     speech: float = 45.0
     fuse: float = 2.0
-    triage: float = 2.0
+    triage: float = 15.0
     recall: float = 5.0
     decide: float = 20.0
     respond: float = 60.0

@@ -22,7 +22,7 @@ from affectgraph.perceivers.models.table import PinnedModel
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "local": ("accelerate", "gguf", "torch", "transformers"),
-        "train": ("onnxscript", "sklearn", "torch"),
+        "train": ("onnxscript", "scipy", "sklearn", "torch", "transformers"),
     }
 )
 """Modules that an extra brings; looked for, not imported."""

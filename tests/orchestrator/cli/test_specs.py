@@ -106,7 +106,7 @@ def test_the_default_agent_is_explained() -> None:
     assert "turn" in nodes["face"]["reads"]
     assert nodes["face"]["writes"] == ["readings"]
     table = invoke("explain", COLUMNS="200").stdout
-    for word in ("speech.whisper.v1", "ravdess.v1 (CC-BY-NC-SA-4.0)", "45 s", "risk_level"):
+    for word in ("speech.whisper.v1", "ravdess.v2 (CC-BY-NC-SA-4.0)", "45 s", "risk_level"):
         assert word in table
 
 

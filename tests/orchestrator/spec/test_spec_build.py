@@ -55,7 +55,7 @@ def test_the_text_reader_and_the_memory_share_one_encoder() -> None:
 def test_the_store_reaches_every_part(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     _, face, speech = default_parts(Settings(store=store)).perceivers
-    assert part(part(face, "detector"), "store") is store
+    assert part(part(part(face, "photos"), "detector"), "store") is store
     assert part(part(speech, "transcriber"), "store") is store
 
 
@@ -247,7 +247,7 @@ def test_every_node_is_explained() -> None:
     assert nodes["text"].timeout == Limits().text
     assert [str(p.name) for p in nodes["face"].parts] == ["video.ferplus.v1", "mtcnn.v1"]
     assert {p.origin for node in nodes.values() for p in node.parts} == {"built in"}
-    assert ("ravdess.v1", "CC-BY-NC-SA-4.0") in [
+    assert ("ravdess.v2", "CC-BY-NC-SA-4.0") in [
         (m.name, m.licence) for m in nodes["speech"].models
     ]
     assert [m.name for m in nodes["recall"].models] == ["affect-minilm.v1"]

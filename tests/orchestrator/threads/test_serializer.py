@@ -38,8 +38,10 @@ from affectgraph.perceivers.affect import (
     Evidence,
     Reading,
 )
+from affectgraph.perceivers.course import Course
 from affectgraph.perceivers.errors import BuildError, ExtraMissingError, SetupError
 from affectgraph.perceivers.labels import EMOTIONS
+from affectgraph.perceivers.prosody import Prosody
 from affectgraph.perceivers.turn import Consent
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange
@@ -60,6 +62,18 @@ EXAMPLES: tuple[BaseModel, ...] = (
     Abstention(reason="silence", detail="nothing was heard"),
     Reading(modality="text", affect=AFFECT, covers=4, model="m"),
     Reading.abstain("speech", "noise", "too loud", transcript="hm"),
+    Prosody(
+        speech_seconds=2.5,
+        pauses=1,
+        pause_seconds=0.5,
+        pitch_hz=180.0,
+        pitch_range=4.0,
+        voiced=0.6,
+        level_db=-20.0,
+        level_range_db=9.0,
+        syllables_per_second=4.2,
+    ),
+    Course(seconds=3.0, looked=15, read=12, peak_at=1.0, peak="happiness", peak_p=0.8),
     RECORD,
     Recollection(record=RECORD, distance=0.25, breakdown={"semantic": 0.25}),
     Answer(delivered="I hear you.", source="reasoner", resources=("line",)),
