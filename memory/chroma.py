@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,8 @@ _COLLECTION: Final = "exchanges.v1"
 _DATABASE: Final = "chroma.sqlite3"
 _DELETE: Final = 3
 """Chroma's code of a deletion in its log (``chromadb.types.Operation``, as it is stored)."""
+_INDEX_VERSION: Final = 1
+"""Of the header of hnswlib's index files whose layout is known here."""
 _FORGET: Final = """
     WITH gone AS (
         SELECT id, max(seq_id) AS last FROM embeddings_queue WHERE operation = :delete GROUP BY id
@@ -184,3 +187,22 @@ class ChromaMemory:
             with database:
                 database.execute(_FORGET, {"delete": _DELETE})
             database.execute("VACUUM")
+        for header in self._path.glob("*/header.bin"):
+            _blank_unused(header)
+
+
+def _blank_unused(header: Path) -> None:
+    """Blank the places of an index file that hold no vector yet.
+
+    hnswlib saves them as it was given them by the allocator: with whatever the process had there
+    before, which may be words of a person. They are read by nobody before they are written.
+    """
+    version, _, _, used, size = struct.unpack("<iQQQQ", header.read_bytes()[:36])
+    vectors = header.with_name("data_level0.bin")
+    if version != _INDEX_VERSION or not vectors.is_file():
+        return
+    with vectors.open("r+b") as file:
+        left = file.seek(0, 2) - used * size
+        if left > 0:
+            file.seek(used * size)
+            file.write(bytes(left))

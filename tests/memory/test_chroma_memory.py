@@ -159,6 +159,28 @@ async def test_export_is_oldest_first_across_time_zones(memory: ChromaMemory) ->
     assert [each.text for each in await memory.export("ana")] == ["first", "second", "third"]
 
 
+async def test_erase_blanks_the_unused_part_of_the_index(
+    memory: ChromaMemory, tmp_path: Path
+) -> None:
+    """Memory of the process that was saved with it may hold words."""
+    await memory.remember(record("plain words", "ana"))
+    await memory.close()
+
+    def leave_words() -> None:
+        (index,) = tmp_path.rglob("data_level0.bin")
+        index.write_bytes(index.read_bytes()[:-400] + b"unrepeatable".ljust(400))
+
+    def words_are_held() -> bool:
+        return any(b"unrepeatable" in file.read_bytes() for file in tmp_path.rglob("*.bin"))
+
+    await asyncio.to_thread(leave_words)
+    assert await asyncio.to_thread(words_are_held)
+    await memory.erase("bo")
+    assert not await asyncio.to_thread(words_are_held)
+    await memory.close()
+    assert await texts(memory, "words") == ["plain words"]
+
+
 async def test_erase_takes_one_user_and_leaves_no_words_on_disk(
     memory: ChromaMemory, tmp_path: Path
 ) -> None:
