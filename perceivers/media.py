@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,31 +126,37 @@ class AudioFile(_MediaFile):
             with av.open(str(self.path), mode="r", metadata_errors="ignore") as container:
                 if not container.streams.audio:
                     raise MediaError(self.path, "no sound in this file")
-                resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
-                chunks = [
-                    out.to_ndarray()[0]
-                    for frame in container.decode(audio=0)
-                    for out in resampler.resample(frame)
-                ]
-                chunks += [out.to_ndarray()[0] for out in resampler.resample(None)]
+                samples = self._decoded(container)
         except av.FFmpegError as error:
             raise MediaError(
                 self.path, f"the sound cannot be read ({error.strerror or 'invalid data'})"
             ) from error
-        samples = np.concatenate(chunks).astype(np.float32) if chunks else np.zeros(0, np.float32)
         seconds = len(samples) / SAMPLE_RATE
         if seconds < MIN_SECONDS:
             raise MediaError(self.path, f"only {seconds:.2f} seconds of sound")
-        if seconds > MAX_SECONDS:
-            raise MediaError(
-                self.path, f"{seconds:.0f} seconds of sound, at most {MAX_SECONDS:.0f} are taken"
-            )
         return samples
 
     @property
     def seconds(self) -> float:
         """Duration in seconds."""
         return len(self.samples) / SAMPLE_RATE
+
+    def _decoded(self, container: Any) -> NDArray[np.float32]:
+        """All samples; decoding ends where they are too many, however long the sound goes on."""
+        import av
+
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
+        chunks, count = [np.zeros(0, np.float32)], 0
+        # None, at the end, gives what the resampler holds back.
+        for frame in chain(container.decode(audio=0), (None,)):
+            for out in resampler.resample(frame):
+                chunks.append(out.to_ndarray()[0])
+                count += len(chunks[-1])
+            if count > MAX_SECONDS * SAMPLE_RATE:
+                raise MediaError(
+                    self.path, f"more than {MAX_SECONDS:.0f} seconds of sound: send a shorter one"
+                )
+        return np.concatenate(chunks).astype(np.float32)
 
     def _check_riff_size(self) -> None:
         """Refuse a WAV that ends before its header says: FFmpeg would play what is left."""
@@ -217,9 +225,9 @@ class VideoFile(_MediaFile):
         """Read the whole file once, without decoding every picture; blocking.
 
         Raises:
-            MediaError: If the file is absent, holds no pictures, is cut short or damaged, is
-                larger than 500 MB or 3840 x 2160 pixels, smaller than 32 pixels on a side, or
-                lasts less than 0.1 seconds or more than two minutes.
+            MediaError: If the file is absent, holds no pictures or none with a time, is cut short
+                or damaged, is larger than 500 MB or 3840 x 2160 pixels, smaller than 32 pixels on
+                a side, or lasts less than 0.1 seconds or more than two minutes.
         """
         import av
 
@@ -241,6 +249,20 @@ class VideoFile(_MediaFile):
     def sound(self) -> AudioFile | None:
         """The sound track, if there is one; blocking at the first use as :attr:`info` is."""
         return AudioFile(self.path) if self.info.has_sound else None
+
+    @cached_property
+    def sound_delay(self) -> float:
+        """Seconds from the first picture to the first sample of the sound; blocking.
+
+        Below zero where the sound comes first, 0 where there is none or no time is told.
+
+        Raises:
+            MediaError: As :attr:`info`, or if the sound cannot be decoded.
+        """
+        if not self.info.has_sound:
+            return 0.0
+        picture, sound = self._start(video=0), self._start(audio=0)
+        return 0.0 if picture is None or sound is None else sound - picture
 
     def frames(self, fps: float = 5.0, *, max_side: int = 1280) -> Iterator[Frame]:
         """Decode pictures at a steady rate, one at a time; blocking.
@@ -278,33 +300,56 @@ class VideoFile(_MediaFile):
         """Go through every packet, and decode those pictures that need no other."""
         stream = container.streams.video[0]
         stream.codec_context.skip_frame = "NONKEY"
-        times: list[float] = []
-        key = None
+        told = stream.codec_context.width, stream.codec_context.height
+        # What the file says of its pictures is refused before one is decoded; 0 is not known yet.
+        if all(told):
+            self._must_fit(*told)
+        first, last, count = math.inf, -math.inf, 0
+        width = height = 0
         for packet in container.demux(stream):
             if packet.pts is not None:
-                times.append(float(packet.pts * packet.time_base))
-                self._must_be_short(max(times) - min(times))
+                at = float(packet.pts * packet.time_base)
+                first, last, count = min(first, at), max(last, at), count + 1
+                self._must_be_short(last - first)
             for frame in packet.decode():
-                key = frame if key is None else key
-        if key is None:
+                upright = (frame.width, frame.height)[:: -1 if frame.rotation % 180 else 1]
+                self._must_fit(*upright)
+                width, height = (width, height) if width else upright
+        if not width:
             raise MediaError(self.path, "no picture can be decoded")
-        width, height = (key.width, key.height)[:: -1 if key.rotation % 180 else 1]
+        if not count:
+            raise MediaError(self.path, "its pictures have no times: save it as MP4 or WebM")
+        rate = float(stream.average_rate or 25)
+        seconds = last - first + 1 / rate
+        if seconds < MIN_SECONDS:
+            raise MediaError(self.path, f"only {seconds:.2f} seconds of pictures")
+        whole = float(stream.duration * stream.time_base) if stream.duration else seconds
+        if seconds < 0.9 * whole - 0.5:
+            raise MediaError(
+                self.path, f"the video is cut short: {seconds:.1f} of {whole:.1f} seconds"
+            )
+        return VideoInfo(width, height, seconds, count, bool(container.streams.audio))
+
+    def _start(self, **stream: int) -> float | None:
+        """Time in the file of what a stream's decoder gives first."""
+        import av
+
+        try:
+            with av.open(str(self.path), mode="r", metadata_errors="ignore") as container:
+                for frame in container.decode(**stream):
+                    if frame.time is not None:
+                        return float(frame.time)
+        except av.FFmpegError as error:
+            raise self._unreadable(error) from error
+        return None
+
+    def _must_fit(self, width: int, height: int) -> None:
         if min(width, height) < MIN_SIDE or width * height > MAX_FRAME_PIXELS:
             raise MediaError(
                 self.path,
                 f"the video is {width}x{height} pixels: from {MIN_SIDE}x{MIN_SIDE} to 3840x2160"
                 " are taken",
             )
-        rate = float(stream.average_rate or 25)
-        seconds = max(times) - min(times) + 1 / rate
-        if seconds < MIN_SECONDS:
-            raise MediaError(self.path, f"only {seconds:.2f} seconds of pictures")
-        told = float(stream.duration * stream.time_base) if stream.duration else seconds
-        if seconds < 0.9 * told - 0.5:
-            raise MediaError(
-                self.path, f"the video is cut short: {seconds:.1f} of {told:.1f} seconds"
-            )
-        return VideoInfo(width, height, seconds, len(times), bool(container.streams.audio))
 
     def _must_be_short(self, seconds: float) -> None:
         if seconds > MAX_SECONDS:

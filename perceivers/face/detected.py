@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.affect import Box
+from affectgraph.perceivers.models import MODELS, models_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class FaceRefiner(FaceDetector, Protocol):
     def refine(self, pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[DetectedFace | None]:
         """Find the face near each box, or ``None`` where it has gone."""
         ...
+
+
+def version_of(part: object) -> str:
+    """Names and versions of the models that a detector or a head uses, for readings and spans.
+
+    A part that does not tell its models is called by its class.
+    """
+    names = (
+        f"{use.name}-{MODELS[use.name].version}" if use.name in MODELS else use.name
+        for use in models_of(part)
+    )
+    return "+".join(names) or type(part).__name__
 
 
 def detect_all(

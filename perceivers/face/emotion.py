@@ -11,7 +11,7 @@ from affectgraph.perceivers.affect import Affect, Distribution, Evidence, Modali
 from affectgraph.perceivers.batching import BatchStats, MicroBatcher
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.device import CPU, Device
-from affectgraph.perceivers.face.detected import FaceDetector
+from affectgraph.perceivers.face.detected import FaceDetector, version_of
 from affectgraph.perceivers.face.detector import MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
 from affectgraph.perceivers.face.person import Person, PersonFinder, Unread, abstention
@@ -62,12 +62,8 @@ class FaceEmotion:
     ) -> None:
         self._detector: FaceDetector = detector or MTCNNDetector(device=device)
         self._head = head or ExpressionHead(device=device)
-        self._finder = PersonFinder(
-            self._detector,
-            whole or ReadableHead(device=device),
-            limits=limits,
-            dominance=dominance,
-        )
+        self._whole = whole or ReadableHead(device=device)
+        self._finder = PersonFinder(self._detector, self._whole, limits=limits, dominance=dominance)
         self._pool = BlockingPool(workers)
         self._batcher: MicroBatcher[NDArray[np.uint8], NDArray[np.float64]] = MicroBatcher(
             self._read, name="face", max_batch=max_batch
@@ -80,13 +76,13 @@ class FaceEmotion:
 
     @property
     def model(self) -> str:
-        """Name and version of what reads."""
-        return "mtcnn-1.0.0+ferplus.v2"
+        """Name and version of what reads, with the detector and the head that were given."""
+        return f"{version_of(self._detector)}+{version_of(self._head)}"
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """What the detector and the head use."""
-        return (*models_of(self._detector), *models_of(self._head))
+        """What the detector and the heads use."""
+        return (*models_of(self._detector), *models_of(self._head), *models_of(self._whole))
 
     @property
     def stats(self) -> BatchStats:
@@ -136,7 +132,7 @@ class FaceEmotion:
 
     def _look_at(self, turn: Turn) -> list[Person | Unread]:
         photos = [image.pixels for image in turn.images]
-        with model_span("detect", "mtcnn"):
+        with model_span("detect", version_of(self._detector)):
             return self._finder.find(photos)
 
     def _read(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float64]]:

@@ -8,11 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face.crop import SIDE
-from affectgraph.perceivers.labels import FERPLUS_8
 from affectgraph.perceivers.models import ModelUse
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "ferplus.onnx"
@@ -45,7 +43,7 @@ class ExpressionHead:
         return (ModelUse("ferplus.v2", LICENCE),)
 
     def load(self) -> None:
-        """Open the network; blocking, and done by the first :meth:`read` otherwise.
+        """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.
 
         Raises:
             SetupError: If the file is absent or is not such a network, or the device is not there.
@@ -76,8 +74,3 @@ class ExpressionHead:
         self.load()
         (probs,) = self._session.run(["probs"], {"faces": faces[:, None].astype(np.float32)})
         return np.asarray(probs, dtype=np.float64)
-
-    def read(self, faces: NDArray[np.uint8]) -> Distribution:
-        """The mean distribution of faces of one person, shape (n, 48, 48)."""
-        mean = self.probabilities(faces).mean(axis=0)
-        return Distribution.over(FERPLUS_8, dict(zip(FERPLUS_8.labels, mean, strict=True)))

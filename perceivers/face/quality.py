@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.face.expression import LICENCE
+from affectgraph.perceivers.models import ModelUse
 
 if TYPE_CHECKING:
     from affectgraph.perceivers.face.detected import DetectedFace
@@ -185,6 +187,13 @@ class ReadableHead:
         self._weights = weights
         self._device = device
         self._session: Any = None
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """The head's weights."""
+        if self._weights != READABLE:
+            return (ModelUse(self._weights.name),)
+        return (ModelUse("readable.v1", LICENCE),)
 
     def load(self) -> None:
         """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
 from affectgraph.perceivers.affect import Affect, Distribution, Evidence, Modality, Reading
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.device import CPU, Device
+from affectgraph.perceivers.errors import MediaError
 from affectgraph.perceivers.face.detected import FaceDetector
 from affectgraph.perceivers.face.emotion import FaceEmotion
 from affectgraph.perceivers.labels import FERPLUS_8
-from affectgraph.perceivers.media import VideoFile
+from affectgraph.perceivers.media import Frame, VideoFile
 from affectgraph.perceivers.models import ModelUse
 from affectgraph.perceivers.turn import Turn
-from affectgraph.perceivers.video.reader import MODEL, Choice, Unread, VideoConfig, VideoReader
+from affectgraph.perceivers.video.reader import Choice, Unread, VideoConfig, VideoReader
+from affectgraph.perceivers.video.speaking import from_first_picture
 from affectgraph.perceivers.video.track import AffectTrack
 
 
@@ -65,7 +74,7 @@ class VideoEmotion:
     @property
     def model(self) -> str:
         """Name and version of what reads a video."""
-        return MODEL
+        return self._reader.model
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
@@ -91,19 +100,26 @@ class VideoEmotion:
         video = turn.video
         if video is None:
             return await self._photos.perceive(turn)
-        seen = await self._pool.run(lambda: self._watch(turn, video))
+        left = Event()
+        try:
+            seen = await self._pool.run(lambda: self._watch(turn, video, left))
+        finally:
+            # A thread cannot be cancelled; it asks before each picture whether anybody waits.
+            left.set()
         reading = self._told(turn, seen)
         if not turn.images:
             return reading
         return _both(reading, await self._photos.perceive(turn))
 
-    def _watch(self, turn: Turn, video: VideoFile) -> AffectTrack | Unread:
-        heard = None
-        if turn.consent.microphone and self._reader.config.choice == "speaker":
-            sound = video.sound
-            heard = None if sound is None else sound.samples
+    async def close(self) -> None:
+        """Wait for the photos that are being read; none is read afterwards."""
+        await self._photos.close()
+
+    def _watch(self, turn: Turn, video: VideoFile, left: Event) -> AffectTrack | Unread:
         config = self._reader.config
-        return self._reader.read(video.frames(config.fps, max_side=config.max_side), heard)
+        frames = _while_awaited(video.frames(config.fps, max_side=config.max_side), left)
+        heard = turn.consent.microphone
+        return self._reader.read(frames, partial(_heard, video) if heard else None)
 
     def _told(self, turn: Turn, seen: AffectTrack | Unread) -> Reading:
         if isinstance(seen, Unread):
@@ -136,6 +152,29 @@ class VideoEmotion:
             ),
         )
         return Reading(modality="face", affect=affect, model=self.model, course=seen.course())
+
+
+class _LeftError(Exception):
+    """Nobody waits for the reading any more."""
+
+
+def _while_awaited(frames: Iterator[Frame], left: Event) -> Iterator[Frame]:
+    """The pictures, until nobody waits for what they show."""
+    for frame in frames:
+        if left.is_set():
+            raise _LeftError
+        yield frame
+
+
+def _heard(video: VideoFile) -> NDArray[np.float32] | None:
+    """The sound from the first picture on."""
+    try:
+        sound = video.sound
+        return None if sound is None else from_first_picture(sound.samples, video.sound_delay)
+    except MediaError:
+        # The pictures can be read all the same: what is lost is a hint at who speaks. A sound that
+        # is to be read itself was refused before the turn began.
+        return None
 
 
 def _both(video: Reading, photos: Reading) -> Reading:

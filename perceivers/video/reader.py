@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.face.crop import crop_face
-from affectgraph.perceivers.face.detected import DetectedFace, FaceDetector
+from affectgraph.perceivers.face.detected import DetectedFace, FaceDetector, version_of
 from affectgraph.perceivers.face.detector import MTCNNDetector
 from affectgraph.perceivers.face.expression import ExpressionHead
 from affectgraph.perceivers.face.quality import LIMITS, FaceQuality, Limits, ReadableHead
@@ -26,6 +26,9 @@ from affectgraph.perceivers.video.tracking import FacePath, FaceTracker
 Choice = Literal["largest", "speaker"]
 Reason = Literal["no-face", "several-faces", "low-quality", "too-short"]
 
+TRACK: Final = "track.v1"
+"""Version of how the pictures of a face become one reading."""
+
 
 @dataclass(frozen=True)
 class VideoConfig:
@@ -39,7 +42,8 @@ class VideoConfig:
         least_share: Share of the pictures that were looked at that must be readable.
         choice: Whose face counts if there are several. ``speaker``: the one whose mouth moves
             with the sound, where the turn lets the sound be heard and one stands out; else as
-            ``largest``: the one whose area is ``dominance`` times the next, or nobody's.
+            ``largest``: the one whose area is ``dominance`` times the next, or nobody's. Faces that
+            are never in the same picture do not compete: the one that is there most is read.
         dominance: See ``choice``.
         limits: What cannot be read.
     """
@@ -110,8 +114,14 @@ class VideoReader:
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """What the detector and the head use."""
-        return (*models_of(self._detector), *models_of(self._head))
+        """What the detector and the heads use."""
+        return tuple(use for part in (self._detector, self._head, self._whole)
+                     for use in models_of(part))  # fmt: skip
+
+    @property
+    def model(self) -> str:
+        """Name and version of what reads, with the detector and the head that were given."""
+        return f"{version_of(self._detector)}+{version_of(self._head)}+{TRACK}"
 
     def load(self) -> None:
         """Open the networks; cheap when done before.
@@ -124,20 +134,26 @@ class VideoReader:
         self._whole.load()
 
     def read(
-        self, frames: Iterable[Frame], sound: NDArray[np.float32] | None = None
+        self,
+        frames: Iterable[Frame],
+        sound: Callable[[], NDArray[np.float32] | None] | None = None,
     ) -> AffectTrack | Unread:
         """Read a video.
 
         Args:
             frames: Its pictures in order, as :meth:`VideoFile.frames` gives them.
-            sound: Its sound, mono, 16 kHz; ``None`` where there is none or it must not be heard.
+            sound: Gives its sound from the first picture on, mono, 16 kHz; asked only where several
+                faces compete. ``None`` where there is none or it must not be heard.
         """
-        tracker = FaceTracker(self._detector, every=self.config.every)
+        # Away for a second at most, and back where it was, a face is the same one.
+        patience = max(1, round(self.config.fps))
+        tracker = FaceTracker(self._detector, every=self.config.every, patience=patience)
+        detector = version_of(self._detector)
         times: list[float] = []
         kept: dict[int, dict[int, _Look]] = {}
         for number, frame in enumerate(frames):
             times.append(frame.at)
-            with model_span("detect", "mtcnn"):
+            with model_span("detect", detector):
                 tracker.step(frame.pixels)
             for row, path in enumerate(tracker.paths):
                 face = path.seen.get(number)
@@ -164,31 +180,46 @@ class VideoReader:
         paths: Sequence[FacePath],
         kept: dict[int, dict[int, _Look]],
         at: NDArray[np.float64],
-        sound: NDArray[np.float32] | None,
+        sound: Callable[[], NDArray[np.float32] | None] | None,
     ) -> tuple[int, str] | Unread:
         """Which path is the person's and why, or what keeps one from knowing."""
-        least = min(self.config.least_read, len(at))
-        rows = [row for row, path in enumerate(paths) if len(path.seen) >= least]
+        rows = [row for row, path in enumerate(paths) if len(path.seen) >= self.config.least_read]
         if not rows:
             detail = "no face stays long enough" if paths else "no face was found"
             return Unread("no-face", detail)
         if len(rows) == 1:
             return rows[0], "only"
-        if self.config.choice == "speaker" and sound is not None:
-            motions = [
-                motion_of([look.mouth if (look := kept[row].get(n)) else None
-                           for n in range(len(at))])
-                for row in rows
-            ]  # fmt: skip
-            who = speaker(motions, loudness_at(sound, at))
-            if who is not None:
-                return rows[who], "speaker"
         # How long a face is there counts as its size does: a passer-by is not the person.
         weight = {row: paths[row].area() * len(paths[row].seen) / len(at) for row in rows}
-        first, second, *_ = sorted(rows, key=lambda row: -weight[row])
-        if weight[first] > self.config.dominance * weight[second]:
+        first = max(rows, key=weight.__getitem__)
+        # Who leaves and comes back is followed twice, and is nobody's rival: both are never there.
+        rivals = [row for row in rows if row != first and paths[row].meets(paths[first])]
+        if not rivals:
             return first, "largest"
-        return Unread("several-faces", f"{len(rows)} faces, none clearly the person's")
+        speaks = self._speaker([first, *rivals], kept, at, sound)
+        if speaks is not None:
+            return speaks, "speaker"
+        if weight[first] > self.config.dominance * max(weight[row] for row in rivals):
+            return first, "largest"
+        count = max(sum(n in paths[row].seen for row in rows) for n in paths[first].seen)
+        return Unread("several-faces", f"{count} faces, none clearly the person's")
+
+    def _speaker(
+        self,
+        rows: Sequence[int],
+        kept: dict[int, dict[int, _Look]],
+        at: NDArray[np.float64],
+        sound: Callable[[], NDArray[np.float32] | None] | None,
+    ) -> int | None:
+        """Which of the faces speaks, where that counts and can be heard."""
+        if self.config.choice != "speaker" or sound is None or (heard := sound()) is None:
+            return None
+        motions = [
+            motion_of([look.mouth if (look := kept[row].get(n)) else None for n in range(len(at))])
+            for row in rows
+        ]
+        who = speaker(motions, loudness_at(heard, at))
+        return None if who is None else rows[who]
 
     def _track(
         self, looks: dict[int, _Look], at: NDArray[np.float64], seconds: float, why: str
@@ -206,7 +237,7 @@ class VideoReader:
             said = next((fault for fault in faults if fault is not None), "the face is away")
             detail = f"{len(good)} of {len(at)} pictures can be read: {said}"
             return Unread("low-quality", detail, len(at), seconds)
-        with model_span("classify", "ferplus"):
+        with model_span("classify", version_of(self._head)):
             probs = self._head.probabilities(crops[good])
         faces = [looks[numbers[row]].face for row in good]
         return AffectTrack(
@@ -220,7 +251,3 @@ class VideoReader:
             chosen_by=why,
             label_set=FERPLUS_8,
         )
-
-
-MODEL: Final = "mtcnn-1.0.0+ferplus.v2+track.v1"
-"""Name and version of what reads a video."""

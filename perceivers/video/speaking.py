@@ -5,7 +5,7 @@ ICME, correlate the motion of the mouth with the energy of the sound; an agent t
 person among several needs it to read the right face (UGotMe, Li et al., 2024, reads the active
 speaker's face alone). This is the plain form: no learning, so a person who chews while another one
 talks can be taken for the speaker, and sound that runs apart from the pictures by more than a
-tenth of a second, or fewer than about ten pictures, leave the question open.
+tenth of a second, or fewer than eight movements from one picture to the next, leave it open.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.face.detected import DetectedFace
-from affectgraph.perceivers.media import SAMPLE_RATE
+from affectgraph.perceivers.media import MAX_SECONDS, SAMPLE_RATE
 
 PATCH: Final = 16
 """Side of a mouth's picture in pixels."""
-LEAST_PICTURES: Final = 8
+LEAST_MOTIONS: Final = 8
+"""Movements from a picture to the next, so nine pictures in a row, or more with gaps."""
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 
@@ -65,6 +66,18 @@ def motion_of(mouths: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float6
     return motion
 
 
+def from_first_picture(samples: NDArray[np.float32], delay: float) -> NDArray[np.float32]:
+    """A sound as :func:`loudness_at` needs it: silence before what begins late, the rest cut.
+
+    Args:
+        samples: Mono, 16 kHz, shape (n,).
+        delay: Seconds from the first picture to the first sample; below zero if that is earlier.
+    """
+    # No video is longer: a damaged time must not ask for gigabytes of silence.
+    shift = round(max(-MAX_SECONDS, min(MAX_SECONDS, delay)) * SAMPLE_RATE)
+    return samples[-shift:] if shift < 0 else np.pad(samples, (shift, 0))
+
+
 def loudness_at(samples: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Level of the sound between each picture and the one before, in dB, shape (n,).
 
@@ -88,7 +101,7 @@ def agreement(motion: NDArray[np.float64], loudness: NDArray[np.float64]) -> flo
     0 where too few pictures show the mouth, or either does not change.
     """
     seen = np.isfinite(motion)
-    if seen.sum() < LEAST_PICTURES:
+    if seen.sum() < LEAST_MOTIONS:
         return 0.0
     one, other = motion[seen], loudness[seen]
     one, other = one - one.mean(), other - other.mean()
@@ -109,15 +122,19 @@ def speaker(
         motions: Of each face, as :func:`motion_of` gives it.
         loudness: As :func:`loudness_at` gives it.
         least: Correlation that the speaker's mouth must reach.
-        margin: How far the next one must stay behind.
+        margin: How far those must stay behind who are there in the same pictures. Faces that never
+            are can be the same person's.
 
     Returns:
         The face's place in ``motions``, or ``None`` where nobody stands out.
     """
     scores = [agreement(motion, loudness) for motion in motions]
-    order = sorted(range(len(scores)), key=lambda row: -scores[row])
-    if not order or scores[order[0]] < least:
+    first = max(range(len(scores)), key=scores.__getitem__, default=None)
+    if first is None or scores[first] < least:
         return None
-    if len(order) > 1 and scores[order[0]] - scores[order[1]] < margin:
-        return None
-    return order[0]
+    there = np.isfinite(motions[first])
+    for row, motion in enumerate(motions):
+        rival = row != first and bool(np.any(there & np.isfinite(motion)))
+        if rival and scores[first] - scores[row] < margin:
+            return None
+    return first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,10 @@ class FacePath:
         """Where the face was last."""
         return self.seen[self.last].box
 
+    def meets(self, other: FacePath) -> bool:
+        """Whether both faces are in one picture, and so are two."""
+        return not self.seen.keys().isdisjoint(other.seen)
+
     def area(self) -> float:
         """Mean area of the box in square pixels."""
         return float(np.mean([f.box.width * f.box.height for f in self.seen.values()]))
@@ -54,22 +59,30 @@ class FaceTracker:
     picture. Between, a detector that can :class:`~.FaceRefiner` looks only where the faces were a
     moment ago, which costs a twentieth. A face belongs to the path whose last box it overlaps most.
     What a face looks like is not compared: two people who change places between two searches
-    change paths, and a person who leaves for longer than ``patience`` begins a new one.
+    change paths, and a person who is away for ``patience`` pictures begins a new one.
 
     Args:
         detector: Finds faces.
         every: Pictures from one search to the next.
-        patience: Pictures that a face may be away.
+        patience: How many pictures later a face may be seen again to stay on its path.
         least: Overlap (intersection over union) with the last box that a face must have.
+        same: Overlap above which two faces that were looked for apart are taken for one, and the
+            whole picture is searched.
     """
 
     def __init__(
-        self, detector: FaceDetector, *, every: int = 5, patience: int = 5, least: float = 0.25
+        self,
+        detector: FaceDetector,
+        *,
+        every: int = 5,
+        patience: int = 5,
+        least: float = 0.25,
+        same: float = 0.5,
     ) -> None:
         if every < 1:
             raise ValueError(f"every must be 1 or more, not {every}")
         self._detector = detector
-        self._every, self._patience, self._least = every, patience, least
+        self._every, self._patience, self._least, self._same = every, patience, least, same
         self._paths: list[FacePath] = []
         self._number = -1
         self._searched = -every
@@ -89,13 +102,19 @@ class FaceTracker:
             for path, face in zip(current, found, strict=True):
                 if face is not None:
                     path.seen[self._number] = face
-            if all(face is not None for face in found):
+            if all(face is not None for face in found) and not self._doubled(found):
                 return
-            # One was lost: the search below may find it, or who came in its place.
+            # One was lost, or two follow the same face: the search below may find it, or who
+            # came in its place, and gives each face to one path.
             for path in current:
                 path.seen.pop(self._number, None)
         self._searched = self._number
         self._assign(self._detector.detect(pixels))
+
+    def _doubled(self, faces: Sequence[DetectedFace | None]) -> bool:
+        """Whether two of the faces are one."""
+        boxes = [face.box for face in faces if face is not None]
+        return any(overlap(one, other) > self._same for one, other in combinations(boxes, 2))
 
     def _assign(self, faces: Sequence[DetectedFace]) -> None:
         """Give each face to the path that it overlaps most, best pairs first."""

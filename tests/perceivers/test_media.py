@@ -3,11 +3,14 @@ from __future__ import annotations
 import struct
 import wave
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from affectgraph.perceivers import media
 from affectgraph.perceivers.errors import MediaError
 from affectgraph.perceivers.media import SAMPLE_RATE, AudioFile, ImageFile
 
@@ -104,6 +107,27 @@ def test_a_text_file_is_no_sound(tmp_path: Path) -> None:
 def test_too_short_a_sound_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"0\.05 seconds"):
         _ = AudioFile(write_wav(tmp_path / "click.wav", 0.05)).samples
+
+
+def test_too_long_a_sound_is_refused_before_it_is_decoded_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, resampler = list[int](), av.AudioResampler
+
+    class Counting:
+        def __init__(self, **options: Any) -> None:
+            self._inner = resampler(**options)
+
+        def resample(self, frame: av.AudioFrame | None) -> Any:
+            given.append(0 if frame is None else frame.samples)
+            return self._inner.resample(frame)
+
+    monkeypatch.setattr(av, "AudioResampler", Counting)
+    monkeypatch.setattr(media, "MAX_SECONDS", 2.0)
+    with pytest.raises(MediaError, match=r"long\.wav: more than 2 seconds of sound"):
+        _ = AudioFile(write_wav(tmp_path / "long.wav", 30.0)).samples
+    assert 2 * SAMPLE_RATE < sum(given) < 3 * SAMPLE_RATE
+    assert AudioFile(write_wav(tmp_path / "good.wav", 2.0)).seconds == pytest.approx(2.0)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from affectgraph.perceivers.corpora.ferplus import load
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face import ExpressionHead
 from affectgraph.perceivers.face.expression import WEIGHTS
-from affectgraph.perceivers.labels import FERPLUS_8
 
 HEAD = ExpressionHead()
 
@@ -41,13 +40,6 @@ def test_a_mirror_image_and_another_exposure_read_the_same() -> None:
         probs, abs=1e-4
     )
     assert HEAD.probabilities(faces + np.uint8(100)) == pytest.approx(probs, abs=1e-4)
-
-
-def test_several_faces_read_as_their_mean() -> None:
-    faces = random_faces(3, 2)
-    reading = HEAD.read(faces)
-    assert reading.label_set == FERPLUS_8.name
-    assert reading.probs == pytest.approx(HEAD.probabilities(faces).mean(axis=0), abs=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(0, 48, 48), (48, 48), (2, 40, 48)])

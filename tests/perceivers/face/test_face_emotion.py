@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from PIL import Image, ImageFilter
 from affectgraph.perceivers.affect import Box, Reading
 from affectgraph.perceivers.contracts import Perceiver
 from affectgraph.perceivers.errors import MediaError, ModelMissingError, NodeError
-from affectgraph.perceivers.face import DetectedFace, FaceEmotion, MTCNNDetector
-from affectgraph.perceivers.face.quality import Limits
+from affectgraph.perceivers.face import DetectedFace, FaceEmotion, MTCNNDetector, emotion
+from affectgraph.perceivers.face.quality import Limits, ReadableHead
 from affectgraph.perceivers.media import ImageFile
-from affectgraph.perceivers.models import ModelStore
+from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.turn import Turn
 
 Save = Callable[[str, NDArray[np.uint8]], Path]
@@ -75,6 +76,39 @@ def test_it_is_a_perceiver_of_the_face() -> None:
     perceiver = FaceEmotion(detector=Scripted())
     assert isinstance(perceiver, Perceiver)
     assert perceiver.modality == "face"
+
+
+class Named(Scripted):
+    """A detector that tells its models, one of them from the table of pinned ones."""
+
+    models = (ModelUse("finder.v3", "MIT"), ModelUse.pinned("mtcnn"))
+
+
+async def test_readings_and_spans_name_the_detector_that_was_given(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = list[str]()
+
+    def noted(operation: str, model: str) -> AbstractContextManager[None]:
+        spans.append(f"{operation} {model}")
+        return nullcontext()
+
+    monkeypatch.setattr(emotion, "model_span", noted)
+    turn = turn_of(save("texture", texture()))
+    named = FaceEmotion(detector=Named(100), limits=LENIENT)
+    plain = FaceEmotion(detector=Scripted(100), limits=LENIENT)
+    assert (await named.perceive(turn)).model == "finder.v3+mtcnn-1.0.0+ferplus.v2"
+    assert (await plain.perceive(turn)).model == "Scripted+ferplus.v2"
+    assert "detect finder.v3+mtcnn-1.0.0" in spans
+    assert "detect Scripted" in spans
+
+
+def test_it_tells_all_its_models(tmp_path: Path) -> None:
+    names = [use.name for use in FaceEmotion(detector=Named()).models]
+    assert names == ["finder.v3", "mtcnn", "ferplus.v2", "readable.v1"]
+    assert all(use.licence != "unknown" for use in FaceEmotion().models)
+    own = FaceEmotion(detector=Named(), whole=ReadableHead(tmp_path / "own.onnx"))
+    assert [use.name for use in own.models][-1] == "own.onnx"
 
 
 async def test_a_turn_without_a_photo_is_absent() -> None:

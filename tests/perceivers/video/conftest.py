@@ -39,20 +39,22 @@ def detector(requires_model: Callable[[str], Path], model_store: ModelStore) -> 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Film:
-    """Writes pictures (and a sound, mono, 16 kHz) as an MP4 file."""
+    """Writes pictures (and a sound, mono, 16 kHz, that begins later) in the format of the name."""
 
     def write(
         pictures: Iterable[Pixels],
         *,
         fps: int = 10,
         sound: NDArray[np.float32] | None = None,
+        sound_at: float = 0.0,
         rotation: int = 0,
         name: str = "film.mp4",
+        codec: str = "mpeg4",
     ) -> Path:
         path = tmp_path / name
         frames = list(pictures)
         with av.open(str(path), "w") as container:
-            video = container.add_stream("mpeg4", rate=fps)
+            video = container.add_stream(codec, rate=fps)
             video.height, video.width = frames[0].shape[:2]
             video.pix_fmt = "yuv420p"
             video.bit_rate = 4_000_000
@@ -69,7 +71,7 @@ def film(tmp_path: Path) -> Film:
                     part = av.AudioFrame.from_ndarray(
                         sound[None, at : at + 1024], format="fltp", layout="mono"
                     )
-                    part.sample_rate, part.pts = 16_000, at
+                    part.sample_rate, part.pts = 16_000, at + round(sound_at * 16_000)
                     container.mux(audio.encode(part))
                 container.mux(audio.encode())
         return path

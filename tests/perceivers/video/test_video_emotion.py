@@ -147,7 +147,7 @@ def test_of_two_faces_the_one_that_speaks_is_read(reader: VideoReader, portrait:
         pictures.append(np.concatenate([portrait, right], axis=1))
     level = np.repeat(np.append(speaks[1:], 0), 1600)
     sound = (dice.normal(0, 0.2, len(level)) * (level * 0.99 + 0.01)).astype(np.float32)
-    seen = reader.read(frames_of(pictures), sound)
+    seen = reader.read(frames_of(pictures), lambda: sound)
     assert isinstance(seen, AffectTrack)
     assert seen.chosen_by == "speaker"
     assert min(box.x for box in seen.boxes) > portrait.shape[1]

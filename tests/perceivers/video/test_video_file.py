@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from affectgraph.perceivers import media
 from affectgraph.perceivers.errors import MediaError
 from affectgraph.perceivers.media import AudioFile, VideoFile
 from affectgraph.perceivers.turn import Consent, Turn
@@ -122,8 +127,6 @@ def test_a_sound_file_has_no_pictures(film: Film, tmp_path: Path) -> None:
 
 
 def test_a_video_beyond_the_limits_is_refused(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
-    from affectgraph.perceivers import media
-
     path = film(shades(30))
     monkeypatch.setattr(media, "MAX_SECONDS", 2.0)
     with pytest.raises(MediaError, match="more than 2 seconds"):
@@ -135,6 +138,83 @@ def test_a_video_beyond_the_limits_is_refused(film: Film, monkeypatch: pytest.Mo
     monkeypatch.setattr(media, "MAX_VIDEO_BYTES", 1000)
     with pytest.raises(MediaError, match="MB"):
         _ = VideoFile(path).info
+
+
+def test_the_check_of_a_long_video_takes_no_more_for_each_picture(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = list[int]()
+
+    def counting(of: Callable[..., float]) -> Callable[..., float]:
+        def call(*values: Any) -> float:
+            compared.append(len(values) if len(values) > 1 else len(values[0]))
+            return of(*values)
+
+        return call
+
+    path = film(shades(300))
+    monkeypatch.setattr(media, "max", counting(max), raising=False)
+    monkeypatch.setattr(media, "min", counting(min), raising=False)
+    assert VideoFile(path).info.frames == 300
+    assert sum(compared) < 300 * 10
+
+
+def test_a_video_whose_pictures_have_no_times_is_refused(film: Film) -> None:
+    path = film(shades(10), name="raw.h264", codec="libx264")
+    with pytest.raises(MediaError, match=r"raw\.h264: its pictures have no times"):
+        _ = VideoFile(path).info
+
+
+class Counted:
+    """A container that counts the packets that are decoded."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+        self.streams = container.streams
+        self.decoded = 0
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._container.close()
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        for packet in self._container.demux(stream):
+            yield SimpleNamespace(
+                pts=packet.pts, time_base=packet.time_base, decode=partial(self._decode, packet)
+            )
+
+    def _decode(self, packet: Any) -> Any:
+        self.decoded += 1
+        return packet.decode()
+
+
+def test_pictures_that_are_too_large_are_refused_before_one_is_decoded(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened, given = film(shades(10)), av.open, list[Counted]()
+
+    def open_counted(*arguments: Any, **options: Any) -> Counted:
+        given.append(Counted(opened(*arguments, **options)))
+        return given[-1]
+
+    monkeypatch.setattr(av, "open", open_counted)
+    assert VideoFile(path).info.frames == 10
+    assert given.pop().decoded >= 10
+    monkeypatch.setattr(media, "MAX_FRAME_PIXELS", 1000)
+    with pytest.raises(MediaError, match="64x48 pixels"):
+        _ = VideoFile(path).info
+    assert given.pop().decoded == 0
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv"])
+@pytest.mark.parametrize("delay", [0.0, 0.5])
+def test_it_tells_when_its_sound_begins(film: Film, name: str, delay: float) -> None:
+    video = VideoFile(film(shades(20), sound=tone(1.0), sound_at=delay, name=name))
+    # A codec's first 64 ms may count or not.
+    assert video.sound_delay == pytest.approx(delay, abs=0.07)
+    assert VideoFile(film(shades(5), name=f"silent-{name}")).sound_delay == 0
 
 
 def test_a_rate_of_nothing_is_refused(film: Film) -> None:

@@ -10,6 +10,7 @@ from affectgraph.perceivers.affect import Box
 from affectgraph.perceivers.face.detected import DetectedFace
 from affectgraph.perceivers.video.speaking import (
     agreement,
+    from_first_picture,
     loudness_at,
     motion_of,
     mouth_of,
@@ -47,6 +48,33 @@ def test_the_mouth_that_moves_with_the_sound_is_the_speakers() -> None:
     talks, still, chews = moving(bursts(), 1), moving(np.zeros(30), 2), moving(bursts(5), 3)
     assert speaker([still, talks, chews], loud) == 1
     assert speaker([talks, still], loud) == 0
+
+
+def test_who_is_never_there_at_once_is_no_rival() -> None:
+    """One speaker, followed twice: away in the middle of the film."""
+    loud = loudness_at(sound_of(bursts()), TIMES)
+    talks, listens = moving(bursts(), 2), moving(np.zeros(30), 3)
+    before = np.where((TIMES > 0) & (TIMES < 1.4), talks, np.nan)
+    after = np.where(TIMES > 1.6, talks, np.nan)
+    assert agreement(before, loud) == pytest.approx(agreement(after, loud), abs=0.1)
+    assert speaker([listens, before, after], loud) in (1, 2)
+
+
+@pytest.mark.parametrize("delay", [0.5, 0.1, -0.2])
+def test_a_sound_that_begins_at_another_time_is_put_in_its_place(delay: float) -> None:
+    level = bursts()
+    sound, motion = sound_of(level), moving(level, 1)
+    shift = round(abs(delay) * 16_000)
+    sound[: shift if delay > 0 else 0] = 0
+    heard = sound[shift:] if delay > 0 else np.pad(sound, (shift, 0))
+    assert np.array_equal(from_first_picture(heard, delay), sound)
+    best = agreement(motion, loudness_at(sound, TIMES))
+    assert agreement(motion, loudness_at(heard, TIMES)) < best - 0.1
+
+
+def test_a_damaged_time_asks_for_no_more_than_a_video_can_last() -> None:
+    assert len(from_first_picture(np.zeros(10, np.float32), 1e9)) == 120 * 16_000 + 10
+    assert len(from_first_picture(np.zeros(10, np.float32), -1e9)) == 0
 
 
 def test_nobody_is_chosen_where_nobody_stands_out() -> None:

@@ -96,6 +96,13 @@ def test_a_lost_face_is_searched_for_at_once() -> None:
     assert script.searched == [0, 2]
 
 
+def test_two_paths_never_hold_one_face() -> None:
+    """Two neighbours, and then one face that lies near both."""
+    script = Refining([face(0), face(40)], [face(20)], [face(20)])
+    assert script.follow(FaceTracker(script, every=10)) in ([[0, 1, 2], [0]], [[0], [0, 1, 2]])
+    assert script.searched == [0, 1]
+
+
 def test_without_any_face_every_picture_is_searched() -> None:
     script = Refining([], [], [face(0)], [face(0)])
     assert script.follow(FaceTracker(script, every=10)) == [[2, 3]]
