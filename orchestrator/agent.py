@@ -28,7 +28,8 @@ from affectgraph.orchestrator.sessions import OnBusy, Session, Sessions
 from affectgraph.orchestrator.state import LeftOut
 from affectgraph.orchestrator.threads import MemoryThreads, OpenTurn, ThreadStore, thread_key
 from affectgraph.orchestrator.timeline import Timeline
-from affectgraph.orchestrator.warming import Warming
+from affectgraph.orchestrator.warming import CLOSING_SECONDS, Warming
+from affectgraph.perceivers.contracts import Perceiver
 from affectgraph.perceivers.errors import (
     AffectGraphError,
     BuildError,
@@ -124,6 +125,8 @@ class Agent:
             if self._parts.memory is not None:
                 closing.push_async_callback(self._parts.memory.close)
             closing.push_async_callback(self._parts.reasoner.close)
+            for perceiver in self._parts.perceivers:
+                closing.push_async_callback(_let_go, perceiver)
             if self._opening is not None:
                 await asyncio.wait([self._opening])
                 closing.push_async_callback(self._keeping.end)
@@ -317,6 +320,19 @@ class Agent:
             yield HandedOff(packet=HandOffPacket.model_validate(outcome.packet))
         else:
             yield Done(reply=_finished(outcome, run.control))
+
+
+async def _let_go(perceiver: Perceiver) -> None:
+    """Close a perceiver that has a ``close``; most hold nothing open."""
+    close = getattr(perceiver, "close", None)
+    if close is None:
+        return
+    try:
+        # One waits for what it still reads, and a model's call may hang.
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await close()
+    except TimeoutError:
+        log.warning("the perceiver of %s did not close in time", perceiver.modality)
 
 
 def _finished(outcome: Outcome, control: TurnControl) -> Reply:

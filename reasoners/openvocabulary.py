@@ -2,16 +2,15 @@
 
 A fixed label set leaves out most of what people feel. Here the model names the emotions freely,
 says how well each of its words fits, and the words are told in a label set by the nearness of
-their embeddings. Open vocabularies and the set-level scores: Lian et al. (2025), "OV-MER: Towards
-open-vocabulary multimodal emotion recognition", ICML. They group words by emotion wheels or by a
-language model; here a word's group is its nearest label, so figures are not theirs.
+their embeddings. Open vocabularies: Lian et al. (2025), "OV-MER: Towards open-vocabulary
+multimodal emotion recognition", ICML.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +27,7 @@ from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.perceivers.text.language import unreadable
 from affectgraph.perceivers.turn import Turn
 from affectgraph.reasoners.contracts import Backend, Message, Sampling
+from affectgraph.reasoners.stages import close_backend
 
 _TASK: Final = (
     "You name the emotions that a message shows. Answer with one to {most} words for emotions, the"
@@ -44,7 +44,9 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:[-'’ ][^\W\d_]+){0,2}")  # noqa: RUF00
 _FILLER: Final = re.compile(
     r"^(?:(?:emotions?|feelings?|they|the|person|writer|user|is|are|feels?|feeling|a|an|very|:)\b\s*)+"
 )
-_CLIP: Final = 2_000
+# What a model answers where it sees none.
+_NONE: Final = re.compile(r"(?:none|nothing)(?: .*)?|no (?:\w+ )?(?:emotions?|feelings?)")
+_WINDOW: Final = 2_000
 _WHY: Final = {
     "absent": "no words in this turn",
     "unsupported-language": "the words do not look like English, which is all that is read",
@@ -62,24 +64,6 @@ class Feeling:
 
     word: str
     weight: float
-
-
-@dataclass(frozen=True)
-class SetScores:
-    """How a set of named groups meets the true set, averaged over messages.
-
-    Attributes:
-        precision: Share of the named groups that are true.
-        recall: Share of the true groups that are named.
-    """
-
-    precision: float
-    recall: float
-
-    @property
-    def average(self) -> float:
-        """Mean of the two, by which Lian et al. rank."""
-        return (self.precision + self.recall) / 2
 
 
 class OpenVocabulary:
@@ -134,6 +118,10 @@ class OpenVocabulary:
         """Load the language model and the encoder."""
         await asyncio.gather(self._backend.warm_up(), self._encoder.warm_up())
 
+    async def close(self) -> None:
+        """Close the language model's connections, if it holds any."""
+        await close_backend(self._backend)
+
     async def perceive(self, turn: Turn) -> Reading:
         """Read what was typed in a turn."""
         return await self.read(turn.text, turn.at)
@@ -167,10 +155,30 @@ class OpenVocabulary:
     async def words(self, text: str) -> tuple[Feeling, ...]:
         """The emotions that the model names, the best fitting first; none if it names none.
 
+        A text of more than 2,000 characters is shown to it in windows, side by side; its words are
+        then weighed by the lengths of theirs.
+
         Raises:
             BackendError: If the language model cannot answer.
         """
-        told = text[-_CLIP:]
+        windows = _windows(text)
+        asked = [asyncio.ensure_future(self._words(window)) for window in windows]
+        try:
+            told = await asyncio.gather(*asked)
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        weights: dict[str, float] = {}
+        for window, feelings in zip(windows, told, strict=True):
+            for feeling in feelings:
+                so_far = weights.get(feeling.word, 0.0)
+                weights[feeling.word] = so_far + feeling.weight * len(window)
+        best = sorted(weights.items(), key=lambda item: -item[1])[: self._most]
+        total = sum(weight for _, weight in best)
+        return tuple(Feeling(word, weight / total) for word, weight in best)
+
+    async def _words(self, told: str) -> tuple[Feeling, ...]:
         words = await self._named(told)
         if len(words) < 2:
             return tuple(Feeling(word, 1.0) for word in words)
@@ -178,8 +186,7 @@ class OpenVocabulary:
         belief = await self._backend.choose(
             [Message(role="user", content=f"{told}\n\n{_WHICH}")], offered
         )
-        feelings = [Feeling(word, p) for word, p in belief.as_dict().items()]
-        return tuple(sorted(feelings, key=lambda feeling: -feeling.weight))
+        return tuple(Feeling(word, p) for word, p in belief.as_dict().items())
 
     async def distribution(self, feelings: Sequence[Feeling]) -> Distribution:
         """Words as a distribution over the label set, by the nearness of their embeddings."""
@@ -187,13 +194,6 @@ class OpenVocabulary:
         weights = np.array([feeling.weight for feeling in feelings]) @ shares
         labels = self._label_set.labels
         return Distribution.over(self._label_set, dict(zip(labels, weights.tolist(), strict=True)))
-
-    async def groups(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The nearest label of each word."""
-        if not words:
-            return ()
-        shares = await self._shares(words)
-        return tuple(self._label_set.labels[at] for at in shares.argmax(axis=1))
 
     async def _named(self, text: str) -> tuple[str, ...]:
         messages = [Message(role="system", content=_TASK.format(most=self._most))]
@@ -225,35 +225,26 @@ class OpenVocabulary:
         return np.asarray(vectors, np.float64)
 
 
+def _windows(text: str) -> list[str]:
+    """A text in pieces of whole words that hold words, each as long as the model is shown."""
+    pieces, start = [], 0
+    while len(text) - start > _WINDOW:
+        space = text.rfind(" ", start + _WINDOW // 2, start + _WINDOW)
+        end = start + _WINDOW if space < 0 else space + 1
+        pieces.append(text[start:end])
+        start = end
+    return [piece for piece in (*pieces, text[start:]) if unreadable(piece) != "absent"]
+
+
 def emotions_in(said: str) -> tuple[str, ...]:
     """The words for emotions in a model's answer, each once, in their order.
 
-    An item of more than three words is talk and counts for nothing.
+    An item of more than three words is talk and counts for nothing, as does one that says that
+    there is none.
     """
     found: dict[str, None] = {}
     for item in _BREAK.split(said.casefold()):
         plain = _FILLER.sub("", item.strip(" .:!\"'-*")).strip(" .:!\"'-*")
-        if _WORD.fullmatch(plain):
+        if _WORD.fullmatch(plain) and not _NONE.fullmatch(plain):
             found[plain] = None
     return tuple(found)
-
-
-def hit_rate(named: Sequence[Collection[str]], labels: Sequence[str]) -> float:
-    """Share of the messages whose label is among the groups that were named, in [0, 1].
-
-    Args:
-        named: Groups of each message's words.
-        labels: The one true label of each.
-    """
-    hits = [label in groups for groups, label in zip(named, labels, strict=True)]
-    return sum(hits) / len(hits) if hits else 0.0
-
-
-def set_scores(named: Sequence[Collection[str]], true: Sequence[Collection[str]]) -> SetScores:
-    """Set-level precision and recall over messages (Lian et al. 2025); an empty set scores 0."""
-    pairs = [(set(a), set(b)) for a, b in zip(named, true, strict=True)]
-    count = max(1, len(pairs))
-    return SetScores(
-        precision=sum(len(a & b) / len(a) for a, b in pairs if a) / count,
-        recall=sum(len(a & b) / len(b) for a, b in pairs if b) / count,
-    )

@@ -27,7 +27,7 @@ class OpenAIWhisper:
     """A Whisper checkpoint in OpenAI's format, run by the package ``openai-whisper``.
 
     Only what lies between the first and the last speech is transcribed. The same limits as for
-    the default transcriber say which words are believed.
+    the default transcriber say which words are believed. One sound is transcribed at a time.
 
     Args:
         file: The checkpoint (``tiny.en.pt``, ``large-v3.pt``, ...).
@@ -37,7 +37,6 @@ class OpenAIWhisper:
         detector: Finds the speech.
         guard: Which words are believed.
         beam: Hypotheses that are followed side by side; 1 for greedy decoding.
-        workers: Sounds that are transcribed side by side; each takes the model's memory again.
 
     Raises:
         SetupError: If a number is out of its range.
@@ -52,15 +51,17 @@ class OpenAIWhisper:
         detector: ActivityDetector | None = None,
         guard: WordGuard | None = None,
         beam: int = 5,
-        workers: int = 1,
     ) -> None:
-        if beam < 1 or workers < 1:
-            raise SetupError(f"beam and workers must be at least 1, not {beam} and {workers}")
+        if beam < 1:
+            raise SetupError(f"beam must be at least 1, not {beam}")
         self._file, self._language, self._device, self._beam = file, language, device, beam
         self._detector = detector or ActivityDetector(margin=0.4)
         self._guard = guard or WordGuard()
-        self._pool = BlockingPool(workers)
+        self._pool = BlockingPool(1)
         self._lock = threading.Lock()
+        # The package keeps the state of a decoding in hooks on the model: two at once would take
+        # each other's for their own, and one person's words would stand in another's transcript.
+        self._decoding = threading.Lock()
         self._model: Any = None
 
     @property
@@ -92,7 +93,7 @@ class OpenAIWhisper:
             return await self._pool.run(lambda: self.transcribe_blocking(samples))
 
     def transcribe_blocking(self, samples: Samples) -> Transcript:
-        """The same on this thread."""
+        """The same on this thread; it waits while another thread transcribes."""
         model = self._loaded()
         activity = self._detector.find(samples)
         if not activity.spans:
@@ -102,21 +103,22 @@ class OpenAIWhisper:
         # In whole frames of 10 ms: beyond the last one Whisper would look for ever.
         last = len(samples) // 160 / 100
         start, end = activity.spans[0][0], min(activity.spans[-1][1], last)
-        told = whisper.transcribe(
-            model,
-            np.ascontiguousarray(samples, np.float32),
-            language=self._language,
-            beam_size=self._beam if self._beam > 1 else None,
-            # No sampling: the same sound gives the same words.
-            temperature=0.0,
-            # What was heard before would make Whisper go on in its own words.
-            condition_on_previous_text=False,
-            clip_timestamps=[start, end],
-            logprob_threshold=self._guard.unlikely,
-            no_speech_threshold=self._guard.no_speech,
-            compression_ratio_threshold=self._guard.repetitive,
-            fp16=self._device.precision == "fp16",
-        )
+        with self._decoding:
+            told = whisper.transcribe(
+                model,
+                np.ascontiguousarray(samples, np.float32),
+                language=self._language,
+                beam_size=self._beam if self._beam > 1 else None,
+                # No sampling: the same sound gives the same words.
+                temperature=0.0,
+                # What was heard before would make Whisper go on in its own words.
+                condition_on_previous_text=False,
+                clip_timestamps=[start, end],
+                logprob_threshold=self._guard.unlikely,
+                no_speech_threshold=self._guard.no_speech,
+                compression_ratio_threshold=self._guard.repetitive,
+                fp16=self._device.precision == "fp16",
+            )
         segments = (SimpleNamespace(**segment) for segment in told["segments"])
         return assembled(segments, self._guard, activity.seconds)
 

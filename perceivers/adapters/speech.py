@@ -39,7 +39,3 @@ class TransformersSpeech(SpeechEmotion):
     def stats(self) -> BatchStats:
         """How full the passes of the checkpoint were."""
         return self._sound.stats
-
-    async def close(self) -> None:
-        """Wait for what runs; nothing is read afterwards."""
-        await self._sound.close()

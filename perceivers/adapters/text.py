@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +28,7 @@ _WHY: Final = {
     "unsupported-language": "the words do not look like English, which is all that is read",
 }
 _SHORTEST: Final = 8
+_LONG: Final = 12  # characters of a token
 
 
 class TransformersText(Shared[str]):
@@ -140,12 +143,14 @@ class TextClassifier(Classifier[str]):
     def windows(self, text: str) -> list[Span]:
         """Stretches of characters that cover a text, each as long as the model takes.
 
-        A tokenizer that does not tell where its tokens stand gives one, which is cut.
+        A tokenizer that does not tell where its tokens stand is asked how many there are.
         """
         tokenizer = self._loaded().processor
-        if self.surely_takes(text) or not tokenizer.is_fast:
+        if self.surely_takes(text):
             return [(0, len(text))]
         with self._tokenizing:
+            if not tokenizer.is_fast:
+                return self._counted(tokenizer, text)
             cut = tokenizer(
                 text,
                 truncation=True,
@@ -160,6 +165,27 @@ class TextClassifier(Classifier[str]):
             if real and real[0] > starts[-1]:
                 starts.append(real[0])
         return list(zip(starts, [*starts[1:], len(text)], strict=True))
+
+    def _counted(self, tokenizer: Any, text: str) -> list[Span]:
+        most = self._max_tokens
+
+        def beyond(start: int, end: int) -> bool:
+            ids = tokenizer(text[start:end], truncation=True, max_length=most + 1)["input_ids"]
+            return len(ids) > most
+
+        windows: list[Span] = []
+        start = 0
+        while start < len(text):
+            # No more is counted than a window of long words holds.
+            last = min(len(text), start + most * _LONG)
+            ends = range(start + 1, last + 1)
+            end = start + max(1, bisect_left(ends, True, key=partial(beyond, start)))
+            space = text.rfind(" ", start, end)
+            if end < len(text) and space > start:
+                end = space + 1
+            windows.append((start, end))
+            start = end
+        return windows
 
     def _classes(self) -> tuple[Any, Any]:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -9,7 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from affectgraph.perceivers.affect import VAD, Affect, Distribution, Modality, Reading, expected_vad
+from affectgraph.perceivers.affect import (
+    VAD,
+    Affect,
+    Distribution,
+    Modality,
+    Reading,
+    expected_vad,
+    merge_readings,
+)
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.fusion.pool import Pool
@@ -26,7 +34,9 @@ class LateFusion:
     the common label set, with the weights that were learned for just these modalities.
 
     - Without a reading that holds an affect there is no affect.
-    - One reading is taken as it is, told over the common label set: its perceiver calibrated it.
+    - One reading is taken as it is: its perceiver calibrated it. One over another label set is
+      told over the common one, and its label and confidence are those of what it is told as.
+    - Of two readings of one modality the one that :func:`merge_readings` keeps counts.
     - Of several, valence, arousal and dominance follow from the pooled distribution, unless a
       model measured them in one: then they are the readings' mean by their weights.
 
@@ -75,7 +85,7 @@ class LateFusion:
     async def fuse(self, readings: Sequence[Reading]) -> Affect | None:
         """Fuse the readings that hold an affect; ``None`` if there are none.
 
-        Evidence of all of them is kept; the capture time is the latest.
+        Evidence of all that count is kept; the capture time is the latest.
 
         Raises:
             BuildError: If a reading's label set has no mapping to the common one.
@@ -83,7 +93,7 @@ class LateFusion:
         """
         heard: dict[str, Affect] = {
             reading.modality: reading.affect
-            for reading in readings
+            for reading in merge_readings((), tuple(readings))
             if reading.affect and (self._known is None or reading.modality in self._known)
         }
         if not heard:
@@ -117,7 +127,11 @@ class LateFusion:
 def _alone(affect: Affect, told: Distribution) -> Affect:
     """One affect over the common label set."""
     vad = expected_vad(told) if affect.vad_source == "derived" else affect.vad
-    update = {"distribution": told, "vad": vad, "confidence": told.top_p}
+    # A perceiver's own confidence need not be the distribution's, such as with several labels at
+    # once; it is about a label that another set does not have.
+    same = told.label_set == affect.distribution.label_set
+    confidence = affect.confidence if same else told.top_p
+    update = {"distribution": told, "vad": vad, "confidence": confidence}
     return affect.model_copy(update=update)
 
 

@@ -15,7 +15,7 @@ from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.batching import BatchStats, MicroBatcher
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.device import CPU, Device
-from affectgraph.perceivers.errors import ModelCorruptError
+from affectgraph.perceivers.errors import ModelCorruptError, SetupError
 from affectgraph.perceivers.labels import RAVDESS_8
 from affectgraph.perceivers.media import SAMPLE_RATE
 from affectgraph.perceivers.models import ModelUse, models_of
@@ -93,8 +93,8 @@ class VoiceEmotion:
     Args:
         encoder: Whisper's encoder; a new one on ``device`` by default.
         weights: The head's weights; those of the package by default.
-        window: Seconds that are read at a time. The head knows utterances of two to four seconds;
-            a longer note is read in equal windows whose probabilities are averaged.
+        window: Seconds that are read at a time, 1 to 30. The head knows utterances of two to four
+            seconds; a longer note is read in equal windows whose probabilities are averaged.
         device: Where the encoder and the head run.
         max_batch: Windows of one batch at most.
         max_wait: Seconds that a window waits for others; 0 for none.
@@ -113,6 +113,8 @@ class VoiceEmotion:
         max_batch: int = 16,
         max_wait: float = 0.0,
     ) -> None:
+        if not 1 <= window <= 30:
+            raise SetupError(f"the window must be 1 to 30 seconds, not {window}")
         self._encoder = encoder or WhisperEncoder(device=device)
         self._weights = weights
         self._window = window

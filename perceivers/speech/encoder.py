@@ -51,6 +51,15 @@ class WhisperEncoder:
         """Whisper."""
         return (ModelUse.pinned(MODEL),)
 
+    @property
+    def weights(self) -> Path:
+        """The pulled graph.
+
+        Raises:
+            ModelMissingError: If the model is not pulled.
+        """
+        return self._store.path(MODEL, _GRAPH)
+
     def load(self) -> None:
         """Load the graph; a second call does nothing.
 
@@ -105,7 +114,7 @@ class WhisperEncoder:
         return [row[: (count + 1) // 2] for row, count in zip(told, frames, strict=True)]
 
     def _open(self) -> Any:
-        path = self._store.path(MODEL, _GRAPH)
+        path = self.weights
         session = self._device.session(path, shapes_vary=True)
         if any(value.name == FRAMES for value in session.get_inputs()):
             return session

@@ -186,6 +186,13 @@ class SpeechEmotion:
             model=self._voice.name,
         )
 
+    async def close(self) -> None:
+        """Close the transcriber and the voice, where they can be; nothing is read afterwards."""
+        for part in (self._transcriber, self._voice):
+            close = getattr(part, "close", None)
+            if close is not None:
+                await close()
+
     def _refused(
         self, activity: SpeechActivity, quality: SignalQuality, seconds: float
     ) -> Abstention | None:
@@ -226,7 +233,14 @@ class SpeechEmotion:
         if refused is not None:
             return await words, refused
         voice = _part("the voice", self._voice.read(activity.cut(samples)), self._voice_seconds)
-        return await asyncio.gather(words, voice)
+        parts = (asyncio.ensure_future(words), asyncio.ensure_future(voice))
+        try:
+            return await asyncio.gather(*parts)
+        finally:
+            # Where one says that a model is missing nobody waits for the other any more.
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
 
 
 def _samples(turn: Turn) -> Samples | None:

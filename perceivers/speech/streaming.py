@@ -66,8 +66,8 @@ class SpeechStream:
     """Listens to a stream of sound and reads each utterance when it ends.
 
     An utterance is read while the next one is listened to. At most ``waiting`` are read at a time;
-    until one of them is done no more sound is taken from the source, so memory stays bounded (each
-    holds at most ``rules.longest`` seconds).
+    until one of them is told no more sound is taken from the source, so memory stays bounded (each
+    holds at most ``rules.longest`` seconds, and those that wait to be read are of one chunk).
 
     Args:
         reader: Reads an utterance.
@@ -116,6 +116,7 @@ class SpeechStream:
         ears = Endpointer(self._rules)
         pool = BlockingPool(1)
         source = aiter(chunks)
+        unread: deque[Spoken] = deque()
         readings: deque[asyncio.Task[Utterance]] = deque()
         arrival: asyncio.Task[NDArray[Any]] | None = None
         ended = False
@@ -123,12 +124,16 @@ class SpeechStream:
             while not ended or readings:
                 if arrival is None and not ended and len(readings) < self._waiting:
                     arrival = asyncio.create_task(_next(source))
+                # Of the readings the first alone: one that is done behind it must wait its turn.
+                awaited = (arrival, readings[0] if readings else None)
                 await asyncio.wait(
-                    {task for task in (arrival, *readings) if task is not None},
+                    {task for task in awaited if task is not None},
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 while readings and readings[0].done():
-                    yield readings.popleft().result()
+                    utterance = readings.popleft().result()
+                    self._begin(unread, readings, began)
+                    yield utterance
                 if arrival is None or not arrival.done():
                     continue
                 finished, arrival = arrival, None
@@ -140,14 +145,19 @@ class SpeechStream:
                     heard = Heard((last,) if last else (), 0.0, None, False)
                 else:
                     heard = await pool.run(lambda sound=sound: ears.feed(sound))  # type: ignore[misc]
-                readings.extend(self._begin(spoken, began) for spoken in heard.ended)
+                unread.extend(heard.ended)
+                self._begin(unread, readings, began)
                 if heard.probability is not None:
                     yield Listening(heard.until, heard.probability, heard.speaking)
         finally:
             await _cancelled([task for task in (arrival, *readings) if task is not None])
 
-    def _begin(self, spoken: Spoken, began: datetime) -> asyncio.Task[Utterance]:
-        return asyncio.create_task(self._read(spoken, began))
+    def _begin(
+        self, unread: deque[Spoken], readings: deque[asyncio.Task[Utterance]], began: datetime
+    ) -> None:
+        """Begin to read as many as may be read at a time, those spoken first before the others."""
+        while unread and len(readings) < self._waiting:
+            readings.append(asyncio.create_task(self._read(unread.popleft(), began)))
 
     async def _read(self, spoken: Spoken, began: datetime) -> Utterance:
         at = began + timedelta(seconds=spoken.start)

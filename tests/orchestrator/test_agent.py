@@ -103,6 +103,33 @@ async def test_a_whole_turn(photo: ImageFile, note: AudioFile) -> None:
     )
 
 
+async def test_closing_closes_the_perceivers_that_can_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("affectgraph.orchestrator.agent.CLOSING_SECONDS", 0.01)
+    closed: list[str] = []
+
+    class Hangs(FakePerceiver):
+        async def close(self) -> None:
+            closed.append(self.modality)
+            await asyncio.Event().wait()
+
+    class Fails(FakeTextPerceiver):
+        async def close(self) -> None:
+            closed.append(self.modality)
+            raise OSError("no such connection")
+
+    class Closes(ScriptedReasoner):
+        async def close(self) -> None:
+            closed.append("reasoner")
+
+    several = (Fails("sadness"), Hangs("face", "joy"), FakePerceiver("speech", "sadness"))
+    agent = Agent(replace(parts(reasoner=Closes()), perceivers=several))
+    with pytest.raises(OSError, match="no such connection"):
+        await agent.close()
+    assert closed == ["face", "text", "reasoner"]
+
+
 async def test_the_transcript_feeds_the_text_reading(photo: ImageFile, note: AudioFile) -> None:
     reply = await Agent(parts()).respond(turn(photo, note))
     text = next(r for r in reply.readings if r.modality == "text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,7 @@ from affectgraph.orchestrator.testing import ScriptedBackend, conformance
 from affectgraph.orchestrator.testing.fakes import HashEmbedder
 from affectgraph.perceivers.errors import BackendError, SetupError
 from affectgraph.perceivers.labels import EKMAN_7, FERPLUS_8
-from affectgraph.reasoners.openvocabulary import (
-    OpenVocabulary,
-    emotions_in,
-    hit_rate,
-    set_scores,
-)
+from affectgraph.reasoners.openvocabulary import OpenVocabulary, emotions_in
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NEAR = {
@@ -89,8 +85,11 @@ async def test_there_are_at_most_so_many_words() -> None:
     assert {word.word for word in words} == {"proud", "anxious"}
 
 
-async def test_where_no_emotion_is_named_it_abstains() -> None:
-    reading = await reader("I cannot say what this person may be feeling now.").read("Hm, no.", AT)
+@pytest.mark.parametrize(
+    "says", ["I cannot say what this person may be feeling now.", "None", "no emotion"]
+)
+async def test_where_no_emotion_is_named_it_abstains(says: str) -> None:
+    reading = await reader(says).read("Hm, no.", AT)
     assert reading.abstention is not None
     assert reading.abstention.reason == "low-quality"
 
@@ -133,6 +132,10 @@ def test_numbers_out_of_range_are_refused(most: int, sharpness: float) -> None:
         ("joy, Joy, JOY!", ("joy",)),
         ("bitter-sweet", ("bitter-sweet",)),
         ("I would say that this is sad", ()),
+        ("None.", ()),
+        ("none of these, nothing", ()),
+        ("No emotion", ()),
+        ("no strong feelings, tired", ("tired",)),
         ("", ()),
     ],
 )
@@ -147,21 +150,64 @@ def test_whatever_is_said_words_are_short_and_distinct(said: str) -> None:
     assert all(1 <= len(word.split()) <= 3 for word in words)
 
 
-async def test_groups_and_the_rate_of_hits() -> None:
-    told = reader("")
-    named = [await told.groups(words) for words in (["anxious", "proud"], ["lonely"], [])]
-    assert named == [("fear", "joy"), ("sadness",), ()]
-    assert hit_rate(named, ["joy", "joy", "joy"]) == pytest.approx(1 / 3)
-    assert hit_rate([], []) == 0
+async def test_of_a_long_text_every_word_is_shown_to_the_model() -> None:
+    backend = ScriptedBackend("lonely, anxious")
+    text = " ".join(f"word{n} is tired" for n in range(300))
+    assert len(text) > 2 * 2_000
+    reading = await OpenVocabulary(backend, Neighbours()).read(text, AT)
+    shown = [prompt[-1].content for prompt in backend.prompts]
+    assert all(len(message) < 2_200 for message in shown)
+    told = set(" ".join(shown).split())
+    assert {f"word{n}" for n in range(300)} <= told
+    assert reading.covers == len(text)
+    assert reading.affect is not None
+    (evidence,) = reading.affect.evidence
+    assert (evidence.start, evidence.end) == (0, len(text))
 
 
-def test_set_scores_by_hand() -> None:
-    scores = set_scores(
-        [{"joy", "fear"}, {"sadness"}, set()], [{"joy"}, {"anger", "sadness"}, {"joy"}]
-    )
-    assert scores.precision == pytest.approx((0.5 + 1 + 0) / 3)
-    assert scores.recall == pytest.approx((1 + 0.5 + 0) / 3)
-    assert scores.average == pytest.approx(0.5)
+async def test_the_words_of_a_long_text_are_weighed_by_the_length_of_what_they_are_of() -> None:
+    class Differs(OpenVocabulary):
+        async def _named(self, text: str) -> tuple[str, ...]:
+            return ("lonely",) if "alone" in text else ("proud", "delighted")
+
+    told = Differs(ScriptedBackend(weights={"proud": 0.5, "delighted": 0.5}), Neighbours(), most=2)
+    text = "a" * 1_999 + " " + "b" * 1_499 + " " + "alone" * 100
+    # 2,000 characters with two words, and 2,000 with one.
+    words = await told.words(text)
+    assert [word.word for word in words] == ["lonely", "proud"]
+    assert [word.weight for word in words] == pytest.approx([2 / 3, 1 / 3])
+
+
+async def test_a_window_that_fails_stops_the_others() -> None:
+    stopped = asyncio.Event()
+
+    class Fails(OpenVocabulary):
+        async def _named(self, text: str) -> tuple[str, ...]:
+            if "alone" in text:
+                raise BackendError("script", "is gone")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+            return ()
+
+    with pytest.raises(BackendError, match="is gone"):
+        await Fails(ScriptedBackend(), Neighbours()).words("a" * 1_999 + " alone again")
+    assert stopped.is_set()
+
+
+async def test_closing_closes_the_language_models_connections() -> None:
+    class Connected(ScriptedBackend):
+        connections = 1
+
+        async def close(self) -> None:
+            self.connections = 0
+
+    backend = Connected("lonely")
+    await OpenVocabulary(backend, Neighbours()).close()
+    assert backend.connections == 0
+    # Most hold nothing.
+    await reader("lonely").close()
 
 
 @pytest.mark.models

@@ -35,7 +35,7 @@ def save(model: Any, processor: Any, folder: Path) -> Path:
 def make_text(
     folder: Path, labels: Sequence[str] = EKMAN, kind: str = "classify", **config: Any
 ) -> Path:
-    """A BERT of one layer and 64 places."""
+    """A BERT of one layer and 64 places; of kind ``bytes`` with a tokenizer in plain Python."""
     import torch
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -52,17 +52,22 @@ def make_text(
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
         sep_token="[SEP]",
     )  # fmt: skip
+    if kind == "bytes":
+        # As all of its kind it does not tell where its tokens stand.
+        fast = transformers.ByT5Tokenizer()
+        assert not fast.is_fast
     torch.manual_seed(7)
     made = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=len(fast), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=64, **named(labels), **config,
     )  # fmt: skip
     classes = {
         "classify": transformers.BertForSequenceClassification,
+        "bytes": transformers.BertForSequenceClassification,
         "headless": transformers.BertModel,
     }
     model = classes[kind](made)
-    if kind == "classify":
+    if kind != "headless":
         # Wider than as it is begun, so that words make a difference.
         torch.nn.init.normal_(model.classifier.weight, std=1.0)
         torch.nn.init.normal_(model.bert.embeddings.word_embeddings.weight, std=1.0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +130,34 @@ def test_a_bare_name_is_a_file_and_no_download(
         asyncio.run(OpenAIWhisper(Path("tiny")).warm_up())
 
 
-@pytest.mark.parametrize(("beam", "workers"), [(0, 1), (1, 0)])
-def test_numbers_out_of_range_are_refused(checkpoint: Path, beam: int, workers: int) -> None:
-    with pytest.raises(SetupError):
-        OpenAIWhisper(checkpoint, beam=beam, workers=workers)
+def test_one_sound_is_decoded_at_a_time(
+    checkpoint: Path, voice: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two decodings on one model would mix, whichever threads they run on."""
+    import whisper
+
+    transcribe, inside, most, second = whisper.transcribe, 0, 0, threading.Event()
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        if inside > 1:
+            second.set()
+        second.wait(0.2)
+        try:
+            return transcribe(*args, **options)
+        finally:
+            inside -= 1
+
+    monkeypatch.setattr(whisper, "transcribe", counted)
+    transcriber = OpenAIWhisper(checkpoint, beam=1)
+    with ThreadPoolExecutor(2) as threads:
+        heard = list(threads.map(transcriber.transcribe_blocking, [voice, voice]))
+    assert heard[0] == heard[1]
+    assert most == 1
+
+
+def test_no_hypothesis_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(SetupError, match="beam must be at least 1"):
+        OpenAIWhisper(checkpoint, beam=0)

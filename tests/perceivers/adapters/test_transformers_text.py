@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from affectgraph.perceivers.adapters import Checkpoint, TransformersText
+from affectgraph.perceivers.adapters.text import TextClassifier
 from affectgraph.perceivers.contracts import Perceiver, TextReader
 from affectgraph.perceivers.device import Device
 from affectgraph.perceivers.errors import NodeError, SetupError
@@ -122,6 +123,38 @@ async def test_a_long_text_is_read_to_its_end(text_checkpoint: Make) -> None:
     assert other.affect is not None
     assert reading.covers == len(long) + 17
     assert reading.affect.distribution != other.affect.distribution
+
+
+async def test_a_tokenizer_that_tells_no_places_reads_a_long_text_to_its_end(
+    text_checkpoint: Make,
+) -> None:
+    reader = TransformersText(Checkpoint(text_checkpoint(kind="bytes")))
+    long = "the dog is gone. " * 60
+    reading = await reader.read(long + "we won! we won!", AT)
+    # Windows of 62 bytes at most, and the sentences of one of them.
+    assert len(long) / 62 < reader.stats.items < 2 * len(long) / 62
+    other = await reader.read(long + "never again. it was my fault.", AT)
+    assert reading.affect is not None
+    assert other.affect is not None
+    assert reading.covers == len(long) + 15
+    assert reading.affect.distribution != other.affect.distribution
+
+
+@pytest.mark.parametrize("text", ["we won! never again. " * 20, "a" * 500, "é" * 500])
+async def test_windows_that_are_counted_cover_a_text_without_a_gap(
+    text_checkpoint: Make, text: str
+) -> None:
+    classifier = TextClassifier(Checkpoint(text_checkpoint(kind="bytes")))
+
+    def cut() -> tuple[list[tuple[int, int]], list[int]]:
+        windows = classifier.windows(text)
+        tokenizer = classifier._loaded().processor
+        return windows, [len(tokenizer(text[a:b])["input_ids"]) for a, b in windows]
+
+    windows, tokens = await asyncio.to_thread(cut)
+    assert [start for start, _ in windows] == [0, *(end for _, end in windows[:-1])]
+    assert windows[-1][1] == len(text)
+    assert max(tokens) <= 62 < sum(tokens)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from affectgraph.perceivers.affect import (
 )
 from affectgraph.perceivers.errors import BuildError, ModelCorruptError
 from affectgraph.perceivers.fusion import LateFusion
-from affectgraph.perceivers.labels import EKMAN_7, FERPLUS_8, RAVDESS_8, LabelSet
+from affectgraph.perceivers.labels import EKMAN_7, FERPLUS_8, GOEMOTIONS_28, RAVDESS_8, LabelSet
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -52,6 +52,36 @@ async def test_one_reading_is_taken_as_it_is(label_set: LabelSet) -> None:
     assert fused.confidence == fused.distribution.top_p
     assert fused.evidence == alone.affect.evidence
     assert fused.captured_at == NOW
+
+
+async def test_a_confidence_that_is_not_the_distributions_stays() -> None:
+    p = {"joy": 0.42, "neutral": 0.38, "fear": 0.2}
+    several = Affect.read(Distribution.over(EKMAN_7, p), NOW).model_copy(update={"confidence": 0.9})
+    fused = await LateFusion().fuse([Reading(modality="text", affect=several)])
+    assert fused == several
+
+
+async def test_a_confidence_over_another_set_follows_from_what_it_is_told_as() -> None:
+    p = {"admiration": 0.4, "joy": 0.35, "anger": 0.25}
+    several = Affect.read(Distribution.over(GOEMOTIONS_28, p), NOW).model_copy(
+        update={"confidence": 0.9}
+    )
+    fused = await LateFusion().fuse([Reading(modality="text", affect=several)])
+    assert fused is not None
+    assert (fused.top, fused.confidence) == ("joy", fused.distribution["joy"])
+
+
+@pytest.mark.parametrize("other", [reading("face", {"fear": 1.0}), None], ids=["two", "one"])
+async def test_of_two_readings_of_one_modality_the_wider_counts_in_any_order(
+    other: Reading | None,
+) -> None:
+    typed = reading("text", {"joy": 1.0}).model_copy(update={"covers": 40})
+    heard = reading("text", {"anger": 1.0}).model_copy(update={"covers": 10})
+    rest = [other] if other else []
+    alone = await LateFusion().fuse([typed, *rest])
+    assert alone is not None
+    for order in itertools.permutations([typed, heard, *rest]):
+        assert await LateFusion().fuse(order) == alone
 
 
 async def test_what_was_measured_of_one_reading_stays() -> None:

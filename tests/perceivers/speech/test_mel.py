@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgraph.perceivers.speech.mel import BANDS, HOP, log_mel
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(400, 20_000), tone=st.floats(50, 7_900))
 def test_equals_the_features_that_whisper_gets_from_faster_whisper(
     seed: int, length: int, tone: float

@@ -140,6 +140,41 @@ async def test_words_and_voice_side_by_side(note: Turn) -> None:
     assert reading.prosody.words_per_minute == pytest.approx(3 / 1.5 * 60)
 
 
+async def test_a_missing_model_does_not_leave_the_other_part_at_work(note: Turn) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    class Lacking(FakeTranscriber):
+        async def transcribe(self, samples: Samples) -> Transcript:
+            await begun.wait()
+            raise ModelMissingError("whisper-tiny.en")
+
+    class Patient(FakeVoice):
+        async def read(self, speech: Samples) -> Distribution:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+            raise AssertionError("nothing ends this wait but leaving it")
+
+    with pytest.raises(ModelMissingError):
+        await perceiver(Lacking(), Patient()).perceive(note)
+    assert left.is_set()
+
+
+async def test_closing_closes_the_parts_that_can_be_closed() -> None:
+    class Closing(FakeVoice):
+        closed = 0
+
+        async def close(self) -> None:
+            self.closed += 1
+
+    voice = Closing()
+    # The transcriber holds nothing and has no such method.
+    await perceiver(voice=voice).close()
+    assert voice.closed == 1
+
+
 async def test_the_sound_of_a_video_is_read_where_there_is_no_note(
     note: Turn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,17 +119,21 @@ class Reads:
         self.gate, self.error = gate, error
         self.began: list[datetime] = []
         self.started = asyncio.Event()
-        self.cancelled = 0
+        self.cancelled = self.reading = self.most = 0
 
     async def read(self, samples: Samples, captured_at: datetime) -> Reading:
         self.began.append(captured_at)
         self.started.set()
+        self.reading += 1
+        self.most = max(self.most, self.reading)
         try:
             if self.gate:
                 await self.gate.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        finally:
+            self.reading -= 1
         if self.error:
             raise self.error
         return Reading.abstain("speech", "noise", f"{len(samples)} samples")
@@ -207,6 +211,57 @@ async def test_a_slow_reader_holds_the_source_back() -> None:
         assert source.taken <= taken + 1 < len(many) // 1600
         gate.set()
         assert len(utterances(await task)) == 10
+
+
+@pytest.mark.usefixtures("loudly")
+async def test_of_the_utterances_of_one_chunk_no_more_are_read_at_a_time() -> None:
+    gate = asyncio.Event()
+    reader = Reads(gate)
+    many = np.tile(sound((0.5, 0.5), (1.0, 0.0)), 8)
+    task = asyncio.create_task(_collect(SpeechStream(reader).listen(Source(many, len(many)))))
+    await reader.started.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(reader.began) == 2
+    gate.set()
+    told = utterances(await task)
+    assert len(told) == 8
+    assert reader.most == 2
+    assert [spoken.start for spoken in told] == sorted(spoken.start for spoken in told)
+
+
+class SlowFirst(Reads):
+    """The first reading waits for the gate, the others do not."""
+
+    async def read(self, samples: Samples, captured_at: datetime) -> Reading:
+        if not self.began:
+            return await super().read(samples, captured_at)
+        self.began.append(captured_at)
+        return Reading.abstain("speech", "noise", f"{len(samples)} samples")
+
+
+@pytest.mark.usefixtures("loudly")
+async def test_a_reading_that_is_done_behind_a_slow_one_keeps_nobody_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, wait = 0, asyncio.wait
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        nonlocal waits
+        waits += 1
+        return await wait(*args, **options)
+
+    gate = asyncio.Event()
+    reader = SlowFirst(gate)
+    task = asyncio.create_task(_collect(SpeechStream(reader).listen(Source(TALK, len(TALK)))))
+    await reader.started.wait()
+    monkeypatch.setattr(asyncio, "wait", counted)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert len(reader.began) == 2
+    assert waits <= 3
+    gate.set()
+    assert len(utterances(await task)) == 2
 
 
 async def _collect(events: AsyncIterator[Listening | Utterance]) -> list[Listening | Utterance]:

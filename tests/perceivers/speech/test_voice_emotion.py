@@ -147,6 +147,12 @@ async def test_a_long_note_is_read_in_equal_windows_that_are_averaged(tmp_path: 
     await voice.close()
 
 
+@pytest.mark.parametrize("window", [0.0, -1.0, 0.9, 30.5, float("nan")])
+def test_a_window_out_of_range_is_refused(window: float) -> None:
+    with pytest.raises(SetupError, match="1 to 30 seconds"):
+        VoiceEmotion(PlainEncoder(), window=window)
+
+
 def test_the_shipped_weights_are_small_and_sound() -> None:
     assert WEIGHTS.stat().st_size < 4_000_000
     assert VoiceHead().probabilities(np.zeros((50, LAYERS), np.float32)).shape == (8,)
