@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,25 +22,14 @@ from affectgraph.orchestrator.evaluation.metrics import (
     reliability,
 )
 from affectgraph.orchestrator.evaluation.result import Bars, Fact, Figure, Row, Table
-from affectgraph.orchestrator.evaluation.subjects import version
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.fusion.pool import log_linear
-from affectgraph.perceivers.text.encoder import Encoding
-from affectgraph.perceivers.training.fusion_learn import Learned
-from affectgraph.perceivers.training.fusion_words import numbers
+from affectgraph.perceivers.training.fusion_learn import Learned, companies
+from affectgraph.perceivers.training.fusion_words import Encoder, numbers
 
 Probs = NDArray[np.float64]
 
 LABELS: Final = (ACCURACY, WEIGHTED_F1, MACRO_F1)
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """An embedder that says more of a text than its vector."""
-
-    async def encode_all(self, texts: Sequence[str], *, keep: bool = True) -> list[Encoding]:
-        """Encode texts."""
-        ...
 
 
 async def encoded(bench: Bench, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -55,7 +43,7 @@ async def encoded(bench: Bench, name: str, texts: Sequence[str]) -> NDArray[np.f
     embedder = bench.subjects.embedder
     if embedder is None:
         raise SetupError(f"spec {bench.subjects.name!r} has no encoder of texts: name one")
-    seen = await bench.aside(lambda: version(embedder))
+    seen = await bench.aside(lambda: bench.subjects.version("encoder"))
 
     async def predict(chunk: Sequence[str]) -> dict[str, NDArray[Any]]:
         if isinstance(embedder, Encoder):
@@ -64,14 +52,8 @@ async def encoded(bench: Bench, name: str, texts: Sequence[str]) -> NDArray[np.f
             rows = [np.asarray(row) for row in await embedder.embed(chunk)]
         return {"features": np.stack(rows).astype(np.float32)}
 
-    found = await bench.kept(f"words-{name}", seen).over(texts, predict)
+    found = await bench.kept(f"words-{name}", *seen).over(texts, predict)
     return np.asarray(found["features"], dtype=np.float32)
-
-
-def companies(modalities: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every modality alone, every pair, and all."""
-    sizes = range(1, len(modalities) + 1)
-    return [names for size in sizes for names in itertools.combinations(modalities, size)]
 
 
 def scored(bench: Bench, learned: Learned, name: str, kind: Any, probs: Probs) -> Row:
@@ -104,6 +86,7 @@ def floor_rows(bench: Bench, learned: Learned) -> list[Row]:
 def fused_rows(bench: Bench, learned: Learned) -> list[Row]:
     """Each modality alone, each pair, all; and what is lost when one goes missing in the test."""
     names = list(learned.probs)
+    all_kept = learned.pool.of(names)
     rows = [
         scored(bench, learned, " + ".join(each), "ours", learned.told(each))
         for each in companies(names)
@@ -117,11 +100,11 @@ def fused_rows(bench: Bench, learned: Learned) -> list[Row]:
             learned,
             f"all, {missing} missing, the weights of all kept",
             "ablation",
-            _kept_weights(learned, [name for name in names if name != missing]),
+            _weighed(learned, {name: all_kept[name] for name in names if name != missing}),
         )
         for missing in names
     ]
-    plain = log_linear(learned.probs, dict.fromkeys(names, 1.0))
+    plain = _weighed(learned, dict.fromkeys(names, 1.0))
     return [*rows, scored(bench, learned, "all, every weight 1", "ablation", plain)]
 
 
@@ -200,7 +183,16 @@ def figures(learned: Learned, labels: Sequence[str], title: str) -> tuple[Figure
     )
 
 
-def _kept_weights(learned: Learned, names: Sequence[str]) -> Probs:
-    """A company under the weights that it has when none is missing."""
-    weights = learned.pool.of(list(learned.probs))
-    return log_linear({name: learned.probs[name] for name in names}, weights)
+def _weighed(learned: Learned, weights: Mapping[str, float]) -> Probs:
+    """What modalities say under weights that are the same in every row.
+
+    One that a row lacks has no say there: an even distribution leaves a product as it is. A row
+    that has none of them is told by the classes' frequencies.
+    """
+    said = {
+        name: np.where(learned.there[name][:, None], learned.probs[name], 1 / len(learned.shares))
+        for name in weights
+    }
+    told = log_linear(said, weights)
+    told[~np.logical_or.reduce([learned.there[name] for name in weights])] = learned.shares
+    return told

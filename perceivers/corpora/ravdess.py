@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,6 @@ from affectgraph.perceivers.labels import RAVDESS_8
 ACTORS: Final = 24
 FOLDS: Final = 4
 
-Split = Literal["all", "fold-1", "fold-2", "fold-3", "fold-4"]
-
 _FIELDS: Final = 7
 
 
@@ -29,15 +27,11 @@ class Ravdess:
     Attributes:
         files: FLAC files, 16 kHz, about 4 seconds each.
         label: Index into RAVDESS's eight labels, shape (n,).
-        strong: Whether the emotion is played strongly, shape (n,); neutral never is.
-        statement: 1 ("Kids are talking by the door") or 2 ("Dogs are sitting by the door"), (n,).
         actor: 1 to 24, shape (n,).
     """
 
     files: tuple[Path, ...]
     label: NDArray[np.int64]
-    strong: NDArray[np.bool_]
-    statement: NDArray[np.int64]
     actor: NDArray[np.int64]
 
     @property
@@ -56,14 +50,13 @@ def fold_of(actor: NDArray[np.int64]) -> NDArray[np.int64]:
     return (actor - 1) // (ACTORS // FOLDS)
 
 
-def load(data: Path, split: Split = "all", *, limit: int = 0, seed: int = 0) -> Ravdess:
-    """List the recordings.
+def load(data: Path, *, limit: int = 0, seed: int = 0) -> Ravdess:
+    """List the recordings, of all folds: RAVDESS has no splits of its own.
 
     Args:
         data: RAVDESS's folder, or one that holds it as ``ravdess``. Its files are named
             ``03-01-EE-II-SS-RR-AA.flac``: modality, channel, emotion, intensity, statement,
             repetition, actor.
-        split: All, or the six actors of one fold.
         limit: Recordings at most, drawn evenly over folds and emotions; 0 for all.
         seed: Of the draw.
 
@@ -75,16 +68,11 @@ def load(data: Path, split: Split = "all", *, limit: int = 0, seed: int = 0) -> 
     if not files:
         raise SetupError(f"no RAVDESS recordings (03-01-*.flac) in {folder}")
     fields = np.asarray([_fields(file) for file in files])
-    keep = np.arange(len(files))
-    if split != "all":
-        keep = np.flatnonzero(fold_of(fields[:, 6]) == int(split[-1]) - 1)
-    keep = keep[_drawn(fields[keep], limit, seed)]
+    keep = _drawn(fields, limit, seed)
     chosen = fields[keep]
     return Ravdess(
         files=tuple(files[index] for index in keep),
         label=chosen[:, 2] - 1,
-        strong=chosen[:, 3] == 2,
-        statement=chosen[:, 4],
         actor=chosen[:, 6],
     )
 

@@ -186,13 +186,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of the trainer."""
     parser = argparse.ArgumentParser(prog="ferplus", description="Train the expression head.")
     parser.add_argument("--data", type=Path, required=True, help="folder of FER+")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder for the results")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the package's)")
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("BASE", "GROWN"))
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument("--limit", type=int, default=0, help="training pictures at most")
     parser.add_argument("--threads", type=int, default=Config.threads)
     parser.add_argument("--json", action="store_true", help="no progress, JSON on one line")
     given = parser.parse_args(arguments)
+    if given.limit and given.out is None:
+        parser.error("--limit needs --out: a slice's weights are not to replace the package's")
 
     def say(line: str) -> None:
         if not given.json:
@@ -203,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.epochs:
         both = zip(config.phases, given.epochs, strict=True)
         config = replace(config, phases=tuple(replace(p, epochs=count) for p, count in both))
-    result = run(given.data, given.out, config, say)
+    result = run(given.data, given.out or WEIGHTS, config, say)
     sys.stdout.write(json.dumps(result, indent=None if given.json else 2) + "\n")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -115,6 +116,15 @@ def rows_of(faces: Faces, phase: Phase) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(faces)), times[faces.labels])
 
 
+def _about(phase: Phase, config: Config, faces: Faces, valid: Faces) -> str:
+    """Names what a training depends on. Threads may differ: a stopped one may go on with more."""
+    digest = hashlib.sha256(repr((phase.name, replace(config, threads=1))).encode())
+    for split in (faces, valid):
+        for array in (split.images, split.targets):
+            digest.update(f"{array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 class Run:
     """One phase of training, which can be stopped after any epoch and taken up again.
 
@@ -125,7 +135,8 @@ class Run:
         phase: Which phase.
         config: How to train.
         folder: Where ``NAME.last.pt`` (the whole state) and ``NAME.best.pt`` (the chosen weights)
-            lie. A state that is there already is taken up.
+            lie. A state of the same phases, settings and pictures is taken up; any other is
+            written over.
         say: Takes one line an epoch.
     """
 
@@ -157,6 +168,7 @@ class Run:
         self._images = torch.from_numpy(faces.images[:, None])
         self._targets = torch.from_numpy(faces.targets)
         self._rows = torch.from_numpy(rows_of(faces, phase))
+        self._of = _about(phase, config, faces, valid)
         self._epoch, self._accuracy = 0, -1.0
 
     def train(self) -> ExpressionNet:
@@ -221,6 +233,7 @@ class Run:
         import torch
 
         state: dict[str, Any] = {
+            "of": self._of,
             "epoch": self._epoch,
             "accuracy": self._accuracy,
             "net": self._net.state_dict(),
@@ -240,6 +253,9 @@ class Run:
         if not self.last.is_file():
             return
         state: dict[str, Any] = torch.load(self.last, weights_only=True)
+        if state.get("of") != self._of:
+            self._say(f"{self.last.name} is of another run: {self._phase.name} begins anew")
+            return
         self._net.load_state_dict(state["net"])
         self._average.state = state["average"]
         self._average.steps = state["average_steps"]

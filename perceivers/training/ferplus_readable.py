@@ -194,12 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of the trainer."""
     parser = argparse.ArgumentParser(prog="ferplus_readable", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of FER+")
-    parser.add_argument("--out", type=Path, default=READABLE.parent, help="folder for the results")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the package's)")
     parser.add_argument("--epochs", type=int, default=Config.epochs)
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument("--limit", type=int, default=0, help="training pictures at most")
     parser.add_argument("--json", action="store_true", help="no progress, JSON on one line")
     given = parser.parse_args(arguments)
+    if given.limit and given.out is None:
+        parser.error("--limit needs --out: a slice's weights are not to replace the package's")
 
     def say(line: str) -> None:
         if not given.json:
@@ -207,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stderr.flush()
 
     config = Config(epochs=given.epochs, seed=given.seed, limit=given.limit)
-    result = run(given.data, given.out, config, say)
+    result = run(given.data, given.out or READABLE.parent, config, say)
     sys.stdout.write(json.dumps(result, indent=None if given.json else 2) + "\n")
 
 

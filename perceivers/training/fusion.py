@@ -1,32 +1,35 @@
 """Learns the weights of the late fusion, and what each modality says, on MELD or CMU-MOSI.
 
 Run it as ``python -m affectgraph.perceivers.training.fusion --data DIR [--corpus mosi]``, where
-``DIR`` holds the corpora. Everything is learned and chosen on the training and validation
-splits; the test split is read once, at the end. On MELD ``--out`` writes ``late.json``, the
-weights that the agent ships.
+``DIR`` holds the corpora. On MELD everything is learned and chosen on the training and validation
+splits, and the test split is read once, at the end; ``--out`` writes ``late.json``, the weights
+that the agent ships. On CMU-MOSI the test videos' inputs, but not their labels, also calibrate the
+pictures (transductively; see :mod:`affectgraph.perceivers.training.fusion_mosi`).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.fusion.late import WEIGHTS
 from affectgraph.perceivers.text.encoder import MiniLMEncoder
 from affectgraph.perceivers.training import fusion_meld, fusion_mosi
 from affectgraph.perceivers.training.calibration import expected_calibration_error
-from affectgraph.perceivers.training.fusion_learn import Learned, Say
+from affectgraph.perceivers.training.fusion_learn import (
+    Learned,
+    Say,
+    companies,
+    require_extra,
+)
 from affectgraph.perceivers.training.fusion_words import Encoder, Words, basic
 
 Metrics = dict[str, float]
@@ -34,12 +37,6 @@ Probs = NDArray[np.float64]
 
 CORPORA: Final = ("meld", "mosi")
 _READER: Final = "text perceiver"
-
-
-def companies(modalities: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every modality alone, every pair, and all."""
-    sizes = range(1, len(modalities) + 1)
-    return [names for size in sizes for names in itertools.combinations(modalities, size)]
 
 
 def scores(truth: NDArray[np.int64], probs: Probs) -> Metrics:
@@ -191,9 +188,7 @@ def train(
         ExtraMissingError: If torch or scikit-learn is absent.
         SetupError: If the corpus or the encoder's weights are absent.
     """
-    for needed in ("torch", "sklearn", "scipy"):
-        if find_spec(needed) is None:
-            raise ExtraMissingError("the fusion trainer", "train")
+    require_extra("the fusion trainer")
     words = Words(encoder or MiniLMEncoder(cache_size=0), cache)
     seeds = 1 if limit else 3
     if corpus == "mosi":

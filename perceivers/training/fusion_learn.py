@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.fusion.pool import Pool, company
 from affectgraph.perceivers.training.calibration import softmax
 from affectgraph.perceivers.training.fusion_context import (
     ContextModel,
     Settings,
     Utterances,
-    log_loss,
     train,
 )
 from affectgraph.perceivers.training.fusion_fit import Calibrator, calibrate, fit_weights
@@ -33,17 +35,17 @@ class Given:
 
     Attributes:
         learning: What may be learned from: the training and the validation split.
-        test: Opened once, when all is chosen.
+        test: Its labels are opened once, when all is chosen.
         there: Whether a row to learn from has this modality, shape (n,).
         there_test: Whether a test row has it, shape (m,).
-        candidates: Settings to choose from, by the loss on validation rows.
+        settings: How its models are made and trained.
     """
 
     learning: Utterances
     test: Utterances
     there: Marks
     there_test: Marks
-    candidates: tuple[Settings, ...]
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Learned:
         held: Modality -> calibrated probabilities of the validation rows, shape (v, k).
         held_there: Modality -> whether a validation row has it, shape (v,).
         held_truth: Their labels, shape (v,).
-        settings: Modality -> what was chosen.
+        settings: Modality -> how its models were made and trained.
     """
 
     truth: Labels
@@ -121,6 +123,25 @@ class Learned:
         )
 
 
+def companies(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every modality alone, every pair, and all."""
+    sizes = range(1, len(modalities) + 1)
+    return [names for size in sizes for names in itertools.combinations(modalities, size)]
+
+
+def require_extra(part: str) -> None:
+    """Tell before the work begins what :func:`learn` will need.
+
+    Args:
+        part: Who needs it, for the message.
+
+    Raises:
+        ExtraMissingError: If torch, scikit-learn or scipy is absent.
+    """
+    if any(find_spec(needed) is None for needed in ("torch", "sklearn", "scipy")):
+        raise ExtraMissingError(part, "train")
+
+
 def learn(
     given: Mapping[str, Given],
     fold: NDArray[np.int64],
@@ -142,11 +163,9 @@ def learn(
     labels = any_of.learning.labels
     held = fold >= 0
     shares = np.bincount(labels, minlength=classes) / len(labels)
-    raw, probs, told, calibrators, settings = {}, {}, {}, {}, {}
-    held_raw = {}
+    raw, probs, told, calibrators, held_raw = {}, {}, {}, {}, {}
     for name, each in given.items():
-        settings[name] = _choose(name, each, fold, classes, seeds[0], say)
-        logits, raw_test = _average(each, fold, classes, settings[name], seeds)
+        logits, raw_test = _average(each, fold, classes, seeds)
         rows = held & each.there
         calibrators[name] = calibrate(logits[rows], labels[rows], any_of.learning.sequence[rows])
         held_raw[name], told[name] = softmax(logits[held]), calibrators[name].probs(logits[held])
@@ -168,44 +187,28 @@ def learn(
         held=told,
         held_there=there,
         held_truth=labels[held],
-        settings=settings,
+        settings={name: each.settings for name, each in given.items()},
     )
 
 
 def _rounds(
-    each: Given, fold: NDArray[np.int64], classes: int, settings: Settings, seed: int
+    each: Given, fold: NDArray[np.int64], classes: int, seed: int
 ) -> Iterator[tuple[ContextModel, Marks]]:
     """A model a fold, and the validation rows that it did not see."""
     for held in np.unique(fold[fold >= 0]).tolist():
         out = fold == held
         given, watched = each.learning.only(~out), each.learning.only(out)
-        yield train(given, watched, classes, settings, seed), out
-
-
-def _choose(
-    name: str, each: Given, fold: NDArray[np.int64], classes: int, seed: int, say: Say
-) -> Settings:
-    if len(each.candidates) == 1:
-        return each.candidates[0]
-    worth = []
-    for settings in each.candidates:
-        logits = np.zeros((len(fold), classes))
-        for model, out in _rounds(each, fold, classes, settings, seed):
-            logits[out] = model.logits(each.learning.only(out))
-        rows = (fold >= 0) & each.there
-        worth.append(log_loss(logits[rows], each.learning.labels[rows]))
-        say(f"{name}: {settings}: {worth[-1]:.4f} nats")
-    return each.candidates[int(np.argmin(worth))]
+        yield train(given, watched, classes, each.settings, seed), out
 
 
 def _average(
-    each: Given, fold: NDArray[np.int64], classes: int, settings: Settings, seeds: Sequence[int]
+    each: Given, fold: NDArray[np.int64], classes: int, seeds: Sequence[int]
 ) -> tuple[Matrix, Matrix]:
     """Mean logits of rows to learn from (0 where all models saw them) and of test rows."""
     logits = np.zeros((len(fold), classes))
     test, models = np.zeros((len(each.test.labels), classes)), 0
     for seed in seeds:
-        for model, out in _rounds(each, fold, classes, settings, seed):
+        for model, out in _rounds(each, fold, classes, seed):
             logits[out] += model.logits(each.learning.only(out)) / len(seeds)
             test += model.logits(each.test)
             models += 1

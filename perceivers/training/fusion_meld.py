@@ -29,8 +29,8 @@ PUBLISHED: Final[Mapping[str, float]] = {
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "dev", "test")
 
-_TEXT: Final = (Settings(hidden=96, epochs=6, drop_in=0.4, balance=0.3),)
-_SIGNAL: Final = (Settings(hidden=32, epochs=10, drop_in=0.1, drop=0.3, balance=0.3),)
+_TEXT: Final = Settings(hidden=96, epochs=6, drop_in=0.4, balance=0.3)
+_SIGNAL: Final = Settings(hidden=32, epochs=10, drop_in=0.1, drop=0.3, balance=0.3)
 _LOUD: Final = 1e3
 
 
@@ -76,7 +76,7 @@ def parts(
         "speech": {split: _voice(scenes[split], typical) for split in SPLITS},
         "face": {split: _face(scenes[split]) for split in SPLITS},
     }
-    candidates = {"text": _TEXT, "speech": _SIGNAL, "face": _SIGNAL}
+    settings = {"text": _TEXT, "speech": _SIGNAL, "face": _SIGNAL}
     apart = len(scenes["train"].texts) + int(scenes["train"].dialogue.max()) + 1
     labels = np.concatenate([scenes["train"].emotion, scenes["dev"].emotion])
     sequence = np.concatenate([scenes["train"].dialogue, scenes["dev"].dialogue + apart])
@@ -89,7 +89,7 @@ def parts(
             Utterances(of["test"], scenes["test"].emotion, scenes["test"].dialogue),
             np.concatenate([there["train"], there["dev"]]),
             there["test"],
-            candidates[name],
+            settings[name],
         )
     return given, fold
 

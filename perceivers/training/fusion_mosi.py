@@ -7,7 +7,9 @@ that is learned on them can be weighed on training videos. So
 
 - the words are encoded anew, by the encoder of the agent, from the transcripts;
 - how far the pictures can be believed is judged on the test videos *without their labels*, by
-  their agreement with the words (:func:`by_agreement`).
+  their agreement with the words (:func:`by_agreement`). That is transductive: the pictures'
+  calibration and weight are fitted to the inputs of the very videos that are told, so the rows with
+  pictures do not say how a fusion that was finished beforehand would do on new videos.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ SPLITS: Final[tuple[Split, ...]] = ("train", "test")
 WORDS: Final = ("encoded words", "published words")
 
 _LEAST: Final = 1e-9
-_TEXT: Final = (Settings(hidden=64, epochs=12, batch=8, drop_in=0.5),)
-_SIGNAL: Final = (Settings(hidden=24, epochs=12, batch=8, drop_in=0.3),)
+_TEXT: Final = Settings(hidden=64, epochs=12, batch=8, drop_in=0.5)
+_SIGNAL: Final = Settings(hidden=24, epochs=12, batch=8, drop_in=0.3)
 
 
 async def run(
@@ -57,7 +59,10 @@ async def run(
     seeds: int = 1,
     say: Say = lambda _: None,
 ) -> dict[str, Learned]:
-    """Learn, choose and calibrate by folds over the training videos; read the test videos.
+    """Learn and calibrate by folds over the training videos; read the test videos.
+
+    With the encoder's words the pictures are calibrated and weighed on the test videos' inputs,
+    without labels: see :func:`by_agreement`.
 
     Args:
         data: MOSI's folder, or the one that holds it as ``mosi``.
@@ -116,12 +121,13 @@ def parts(
 
 
 def by_agreement(learned: Learned, trusted: str, doubtful: str) -> Learned:
-    """Calibrate a modality anew, by how it agrees with another on rows without labels.
+    """Calibrate a modality anew, by how it agrees with another on the test rows, without labels.
 
-    The trusted one's calibrated probabilities stand in for the labels of the test rows. Where the
-    two err independently, this underrates the doubtful one, never the other way: the trusted
-    one's own doubt is counted as disagreement. So calibrated, it counts with weight 1. How
-    frequent the classes are is taken out of it: the trusted one has counted that already.
+    This is transductive: what it says of a test row depends on the inputs of all of them. The
+    trusted one's calibrated probabilities stand in for the labels of the test rows. Where the two
+    err independently, this underrates the doubtful one, never the other way: the trusted one's own
+    doubt is counted as disagreement. So calibrated, it counts with weight 1. How frequent the
+    classes are is taken out of it: the trusted one has counted that already.
 
     Args:
         learned: What was learned.

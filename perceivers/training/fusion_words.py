@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ WIDTH: Final = 768 + len(GOEMOTIONS_28) + 3
 _CHUNK: Final = 512
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """What is needed of :class:`affectgraph.perceivers.text.encoder.MiniLMEncoder`."""
 

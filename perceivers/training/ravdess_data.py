@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import io
+import os
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +20,14 @@ from affectgraph.perceivers.media import AudioFile
 from affectgraph.perceivers.speech.activity import ActivityDetector
 from affectgraph.perceivers.speech.encoder import LAYERS, WhisperEncoder
 from affectgraph.perceivers.speech.mel import log_mel
+from affectgraph.perceivers.speech.pitch import PitchTracker
+from affectgraph.perceivers.speech.whisper_onnx import encoder_model
 from affectgraph.perceivers.training.ravdess_copies import degrade, varied_mel
 
 COPIES: Final = 6
 """Varied copies of each recording."""
 
 _SHORTEST: Final = 0.4
-_REVISION: Final = "3"
 _STREAM: Final = 7
 
 Frames = NDArray[np.float16]
@@ -86,18 +91,20 @@ def load(
         copies: Varied copies of each.
         seed: Of the copies; each has its own stream.
         cache: Folder to keep the layers in (2.2 GB for all), and to take them from if they are of
-            the same files.
+            the same files, encoder and source. What others left there stays; it may be deleted.
         say: Told of the progress.
+
+    Raises:
+        ModelMissingError: If the encoder's model is not pulled.
     """
-    key = _key(corpus, copies, seed)
-    found = _cached(cache, key)
+    kept = (
+        None if cache is None else cache / f"ravdess-layers-{_key(corpus, encoder, copies, seed)}"
+    )
+    found = None if kept is None else _read(kept)
     if found is None:
         found = _encoded(corpus, encoder, copies, seed, say)
-        if cache is not None:
-            cache.mkdir(parents=True, exist_ok=True)
-            np.save(cache / "ravdess-layers.npy", found["frames"], allow_pickle=False)
-            rest = {name: value for name, value in found.items() if name != "frames"}
-            np.savez(cache / "ravdess-layers.npz", allow_pickle=False, key=np.asarray(key), **rest)
+        if kept is not None:
+            _write(kept, found)
     return Voices(label=corpus.label, actor=corpus.actor, **found)
 
 
@@ -152,18 +159,52 @@ def _mels(
     yield log_mel(degrade(speech, np.random.default_rng([seed, stream])))
 
 
-def _key(corpus: Ravdess, copies: int, seed: int) -> str:
-    """Names what the layers depend on."""
-    names = "\n".join(file.stem for file in corpus.files)
-    return hashlib.sha256(f"{_REVISION} {copies} {seed}\n{names}".encode()).hexdigest()
+def _key(corpus: Ravdess, encoder: WhisperEncoder, copies: int, seed: int) -> str:
+    """Digest of what the layers depend on."""
+    makers = (
+        ActivityDetector, PitchTracker, WhisperEncoder, encoder_model, log_mel, varied_mel, _encoded
+    )  # fmt: skip
+    sources = sorted({inspect.getfile(each) for each in makers})
+    digest = hashlib.sha256(f"{copies} {seed}\n".encode())
+    for file in (encoder.weights, *map(Path, sources)):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in corpus.files:
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+    return digest.hexdigest()[:20]
 
 
-def _cached(cache: Path | None, key: str) -> dict[str, NDArray[Any]] | None:
-    if cache is None or not (cache / "ravdess-layers.npz").is_file():
+def _read(kept: Path) -> dict[str, NDArray[Any]] | None:
+    """Layers of an earlier run; ``None`` if there are none, or they are not whole."""
+    try:
+        # From memory: a file that is cut short would else stay open.
+        with np.load(io.BytesIO(_table(kept).read_bytes()), allow_pickle=False) as data:
+            found = {name: data[name] for name in ("start", "length", "missed")}
+            rows = int(data["rows"])
+        frames = np.load(_frames(kept), mmap_mode="r", allow_pickle=False)
+    except (
+        OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError,
+        zipfile.BadZipFile,
+    ):  # fmt: skip
         return None
-    with np.load(cache / "ravdess-layers.npz", allow_pickle=False) as data:
-        if str(data["key"]) != key:
-            return None
-        found = {name: data[name] for name in ("start", "length", "missed")}
-    frames = np.load(cache / "ravdess-layers.npy", mmap_mode="r", allow_pickle=False)
-    return {**found, "frames": frames}
+    return {**found, "frames": frames} if frames.shape == (rows, LAYERS) else None
+
+
+def _write(kept: Path, found: dict[str, NDArray[Any]]) -> None:
+    """Keep layers. The table comes last, so that where it is the frames are, too."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    beside = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+    with beside.open("wb") as stream:
+        np.save(stream, found["frames"], allow_pickle=False)
+    beside.replace(_frames(kept))
+    rest = {name: value for name, value in found.items() if name != "frames"}
+    with beside.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, rows=np.asarray(len(found["frames"])), **rest)
+    beside.replace(_table(kept))
+
+
+def _frames(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.npy")
+
+
+def _table(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.npz")

@@ -15,7 +15,7 @@ from affectgraph.perceivers.fusion.late import WEIGHTS
 from affectgraph.perceivers.fusion.pool import Pool
 from affectgraph.perceivers.labels import EKMAN_7
 from affectgraph.perceivers.training import fusion_meld
-from affectgraph.perceivers.training.fusion_learn import Learned
+from affectgraph.perceivers.training.fusion_learn import Learned, companies, require_extra
 from affectgraph.perceivers.training.fusion_words import WIDTH, basic
 
 _SEEDS: Final = 3
@@ -36,6 +36,7 @@ class Meld:
 
     async def run(self, bench: Bench) -> Result:
         """Learn on train and dev, read test."""
+        require_extra("the evaluation meld")
         seen: dict[str, shared.Probs] = {}
 
         async def encode(name: str, texts: Sequence[str]) -> np.ndarray:
@@ -79,7 +80,8 @@ def _result(bench: Bench, learned: Learned, words: shared.Probs | None) -> Resul
 def _agent(bench: Bench, learned: Learned, words: shared.Probs) -> Table:
     """The agent's own weights, on the words as its text perceiver reads them."""
     pool, probs = Pool.load(WEIGHTS), {**learned.probs, "text": words}
-    rows = [
+    rows = shared.floor_rows(bench, learned)
+    rows += [
         shared.scored(
             bench,
             learned,
@@ -89,7 +91,7 @@ def _agent(bench: Bench, learned: Learned, words: shared.Probs) -> Table:
                 {name: probs[name] for name in names}, {n: learned.there[n] for n in names}
             ),
         )
-        for names in shared.companies(list(probs))
+        for names in companies(list(probs))
         if "text" in names
     ]
     note = (

@@ -14,7 +14,7 @@ from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.result import Kept, Result, Row, Table
 from affectgraph.perceivers.corpora.mosi import SENTIMENTS
 from affectgraph.perceivers.training import fusion_mosi
-from affectgraph.perceivers.training.fusion_learn import Learned
+from affectgraph.perceivers.training.fusion_learn import Learned, require_extra
 
 _NOTES: Final = {
     fusion_mosi.WORDS[0]: (
@@ -23,7 +23,8 @@ _NOTES: Final = {
         " learned, chosen and calibrated by 5 folds over the training videos (the mean of 5 models"
         " a modality), but for the pictures: their published features know the labels of the"
         " training videos, so how far they can be believed is judged by their agreement with the"
-        " words on the test videos, without labels."
+        " words on the test videos, without labels (transductively: the rows with pictures are no"
+        " forecast for new videos)."
     ),
     fusion_mosi.WORDS[1]: (
         "The published features of words, sound and pictures, weighed on the training videos as if"
@@ -41,6 +42,7 @@ class Mosi:
 
     async def run(self, bench: Bench) -> Result:
         """Learn on the training videos, read the test videos; with our words, then theirs."""
+        require_extra("the evaluation mosi")
 
         async def encode(name: str, texts: Sequence[str]) -> NDArray[np.float32]:
             return await shared.encoded(bench, name, texts)

@@ -45,6 +45,14 @@ def test_damage_follows_its_dice_and_leaves_the_originals() -> None:
     assert np.array_equal(whole, kept)
 
 
+def test_a_slice_does_not_replace_the_shipped_head(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        ferplus_readable.main(["--data", str(tmp_path), "--limit", "32"])
+    assert "--limit needs --out" in capsys.readouterr().err
+
+
 @pytest.mark.data
 # torch's exporter trips over its own deprecations.
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -18,7 +18,9 @@ from affectgraph.perceivers.training import ferplus
 from affectgraph.perceivers.training.ferplus_loop import (
     BASE_PHASE,
     GROWN_PHASE,
+    Config,
     Phase,
+    Run,
     rows_of,
 )
 
@@ -98,6 +100,65 @@ def test_augmentation_keeps_range_and_follows_its_seed() -> None:
     assert 0 <= float(one.min()) <= float(one.max()) <= 255
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+QUICK = Config(
+    phases=(replace(BASE_PHASE, epochs=2), replace(GROWN_PHASE, epochs=1)), limit=16, batch=8
+)
+
+
+def some_faces(count: int, seed: int) -> Faces:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (count, 48, 48), dtype=np.uint8)
+    return Faces(images, np.eye(8, dtype=np.float32)[rng.integers(0, 8, count)])
+
+
+def base_run(folder: Path, config: Config = QUICK, seed_of_faces: int = 0) -> list[str]:
+    """Train the first phase, and give what it said."""
+    from affectgraph.perceivers.training.ferplus_net import BASE, ExpressionNet
+
+    said: list[str] = []
+    faces, valid = some_faces(16, seed_of_faces), some_faces(8, 9)
+    net = ExpressionNet(BASE, excited=False)
+    run = Run(
+        net, faces, valid, phase=config.phases[0], config=config, folder=folder, say=said.append
+    )
+    run.train()
+    return said
+
+
+def test_a_state_of_the_same_run_is_taken_up(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    assert len(base_run(tmp_path)) == 2
+    # How many threads there are is not what the run is of.
+    (said,) = base_run(tmp_path, replace(QUICK, threads=2))
+    assert said.startswith("taken up after epoch 2")
+
+
+@pytest.mark.parametrize(
+    ("config", "faces"),
+    [
+        (replace(QUICK, seed=7), 0),
+        (replace(QUICK, limit=0), 0),
+        (replace(QUICK, phases=(replace(BASE_PHASE, epochs=3), QUICK.phases[1])), 0),
+        (QUICK, 1),
+    ],
+    ids=["seed", "limit", "epochs", "pictures"],
+)
+def test_a_state_of_another_run_is_not_taken_up(config: Config, faces: int, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    base_run(tmp_path)
+    said = base_run(tmp_path, config, faces)
+    assert said[0] == "base.last.pt is of another run: base begins anew"
+    assert len(said) == 1 + config.phases[0].epochs
+
+
+def test_a_slice_does_not_replace_the_shipped_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        ferplus.main(["--data", str(tmp_path), "--limit", "32"])
+    assert "--limit needs --out" in capsys.readouterr().err
 
 
 @pytest.mark.data

@@ -74,7 +74,7 @@ def corpus() -> tuple[dict[str, Given], np.ndarray]:
             there = sequence % 5 > 0
         parts[name] = Given(
             rows.only(sequence < 100), rows.only(sequence >= 100), there[sequence < 100],
-            there[sequence >= 100], (Settings(hidden=8, epochs=8, batch=8, context=False),),
+            there[sequence >= 100], Settings(hidden=8, epochs=8, batch=8, context=False),
         )  # fmt: skip
     fold = np.where(sequence[sequence < 100] < 60, -1, 0)
     return parts, fold
@@ -112,7 +112,7 @@ def test_the_labels_of_the_test_rows_are_never_looked_at() -> None:
             Utterances(each.test.features, np.zeros_like(each.test.labels), each.test.sequence),
             each.there,
             each.there_test,
-            each.candidates,
+            each.settings,
         )
         for name, each in given.items()
     }
