@@ -57,20 +57,6 @@ class Bootstrap:
     seed: int = 0
     level: float = 0.95
 
-    def estimate(
-        self, statistic: Statistic, groups: Groups | None = None, *, value: float | None = None
-    ) -> Estimate:
-        """A metric with its interval.
-
-        Args:
-            statistic: The metric.
-            groups: Whose each row is, shape (n,): groups are drawn whole, since rows of one
-                dialogue or one actor are not independent. Each row by itself without.
-            value: The figure to report in place of the statistic's own.
-        """
-        drawn = self.values([statistic], groups)[0]
-        return self.interval(statistic.value if value is None else value, drawn)
-
     def difference(
         self, ours: Statistic, other: Statistic, groups: Groups | None = None
     ) -> Estimate:

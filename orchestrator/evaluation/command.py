@@ -163,6 +163,7 @@ def _table(table: Table) -> Printed:
             for name in table.columns
         ]
         name = escape(row.name) + (" [dim](published)[/]" if row.kind == "published" else "")
+        name += f"\n[dim]{escape(row.note)}[/]" if row.note else ""
         shown.add_row(name, *cells, "" if row.n is None else f"{row.n:,}", style=style)
     return shown
 

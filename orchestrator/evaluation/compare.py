@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from affectgraph.orchestrator.evaluation.bootstrap import Bootstrap
 from affectgraph.orchestrator.evaluation.metrics import METRICS, difference
-from affectgraph.orchestrator.evaluation.result import Estimate, Kept
+from affectgraph.orchestrator.evaluation.result import Estimate, Kept, finite
 from affectgraph.perceivers.errors import InputError
 
 
@@ -36,10 +35,10 @@ class Difference:
     gain: Estimate
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Plain data; what is undefined is null."""
         return {
-            "title": self.title, "metric": self.metric, "first": self.first,
-            "second": self.second, "gain": self.gain.as_json(),
+            "title": self.title, "metric": self.metric, "first": finite(self.first),
+            "second": finite(self.second), "gain": self.gain.as_json(),
         }  # fmt: skip
 
 
@@ -110,7 +109,9 @@ def _paired(
         if b is None or a.metric != b.metric or a.metric not in METRICS:
             continue
         if not np.array_equal(a.truth, b.truth) or a.told.shape != b.told.shape:
-            raise InputError(f"{name}: the two results are of different rows; use the same --limit")
+            raise InputError(
+                f"{name}: the two results are of different rows; use the same --limit and --seed"
+            )
         # Rows that serve one metric serve every other of the kind that both tables print.
         own = METRICS[a.metric]
         for metric in dict.fromkeys((own, *METRICS.values())):
@@ -128,8 +129,8 @@ def _plain(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
             continue
         (ours,), (other,) = rows.values(), others.values()
         for metric, told in ours.items():
-            if metric == "n" or metric not in other:
-                continue
+            if not isinstance(told, dict) or metric not in other:
+                continue  # the number of rows, a note
             first, second = told["value"], other[metric]["value"]
-            if first is not None and second is not None and math.isfinite(second - first):
+            if first is not None and second is not None:
                 yield Difference(title, metric, first, second, Estimate(second - first))

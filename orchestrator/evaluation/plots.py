@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from affectgraph.orchestrator.evaluation.result import Bars, Confusion, Figure, Lines, Reliability
+from affectgraph.orchestrator.evaluation.result import Bars, Confusion, Figure, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,6 @@ def _draw(figure: Figure) -> Canvas:
             return _reliability(figure)
         case Bars():
             return _bars(figure)
-        case Lines():
-            return _lines(figure)
 
 
 def _canvas(width: float, height: float) -> Canvas:
@@ -131,21 +129,6 @@ def _bars(figure: Bars) -> Canvas:
     if series > 1:
         axes.legend(fontsize=_SMALL, frameon=False)
     axes.set_title(figure.title, fontsize=10)
-    _bare(axes)
-    return canvas
-
-
-def _lines(figure: Lines) -> Canvas:
-    canvas = _canvas(5.6, 3.8)
-    axes = canvas.add_subplot()
-    for slot, (name, values) in enumerate(figure.series.items()):
-        color = _PALETTE[slot % len(_PALETTE)]
-        axes.plot(figure.x, values, "o-", markersize=4, label=name, color=color)
-    axes.set(xlabel=figure.x_axis, ylabel=figure.axis)
-    axes.set_title(figure.title, fontsize=10)
-    axes.grid(visible=True, color="#eeeeee")
-    if len(figure.series) > 1:
-        axes.legend(fontsize=_SMALL, frameon=False)
     _bare(axes)
     return canvas
 

@@ -100,7 +100,8 @@ class Chunked:
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             written = str(arrays.pop(_DIGEST))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError):
+            # RuntimeError: flipped bytes may ask for a password or an unknown compression.
             return None
         whole = written == _digest(arrays) and all(len(each) == rows for each in arrays.values())
         return arrays if whole else None

@@ -38,7 +38,7 @@ class Estimate:
 
     def as_json(self) -> dict[str, float | None]:
         """``value``, ``low``, ``high``; what is undefined is null."""
-        return {"value": _plain(self.value), "low": _plain(self.low), "high": _plain(self.high)}
+        return {"value": finite(self.value), "low": finite(self.low), "high": finite(self.high)}
 
 
 @dataclass(frozen=True)
@@ -130,26 +130,7 @@ class Bars:
     axis: str = "F1"
 
 
-@dataclass(frozen=True)
-class Lines:
-    """Values over a number, such as accuracy over the noise.
-
-    Attributes:
-        title: What is shown.
-        x: Where the values stand.
-        series: Series' name -> a value for each x.
-        x_axis: What ``x`` is, with its unit.
-        axis: What the values are.
-    """
-
-    title: str
-    x: tuple[float, ...]
-    series: Mapping[str, tuple[float, ...]]
-    x_axis: str
-    axis: str
-
-
-Figure = Confusion | Reliability | Bars | Lines
+Figure = Confusion | Reliability | Bars
 
 
 @dataclass(frozen=True)
@@ -210,7 +191,7 @@ class Result:
             "name": self.name,
             "metrics": self._rows("ours", "ablation"),
             "baselines": self._rows("baseline", "published"),
-            "facts": {key: _plain(fact) for key, fact in self.facts.items()},
+            "facts": {key: finite(fact) for key, fact in self.facts.items()},
             "notes": {table.title: table.note for table in self.tables if table.note},
         }
         if rows:
@@ -230,9 +211,11 @@ def _row(row: Row) -> dict[str, Any]:
         printed["n"] = row.n
     if row.kind == "published":
         printed["published"] = True
+    if row.note:
+        printed["note"] = row.note
     return printed
 
 
-def _plain(value: T | None) -> T | None:
+def finite(value: T | None) -> T | None:
     """A number that JSON has; NaN and infinities become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

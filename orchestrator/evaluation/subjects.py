@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph import perceivers as _perceivers
 from affectgraph.memory.contracts import Embedder
 from affectgraph.orchestrator.spec import Built, default_spec, load_spec
 from affectgraph.orchestrator.spec.document import Plain
+from affectgraph.orchestrator.spec.environment import Environment
 from affectgraph.orchestrator.spec.parameters import Parameters, takes
 from affectgraph.orchestrator.spec.values import convert
 from affectgraph.perceivers.affect import Modality
@@ -24,18 +26,8 @@ from affectgraph.perceivers.contracts import Fusion, Perceiver, TextReader
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.models import ModelStore, models_of
 
-
-@runtime_checkable
-class BatchReader(Protocol):
-    """What a text perceiver may offer beside ``read``, for many texts at once."""
-
-    async def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities over GoEmotions' 28 labels, shape (n, 28)."""
-        ...
-
-    async def vad(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Valence, arousal, dominance in [-1, 1], shape (n, 3)."""
-        ...
+_ASIDE: Final = ("corpora", "training")
+"""Rooms of the perceivers that no prediction depends on."""
 
 
 class Encoded(Protocol):
@@ -66,6 +58,7 @@ class Subjects:
         fusion: Makes one affect of the readings.
         embedder: Makes a vector of a text; ``None`` if the spec has none.
         options: Modality, or ``encoder``, -> the part's entry in the spec.
+        files: Modality, or ``encoder``, -> files and folders that its entry names.
     """
 
     name: str
@@ -73,6 +66,7 @@ class Subjects:
     fusion: Fusion
     embedder: Embedder | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def of(cls, spec: Path | None = None, store: ModelStore | None = None) -> Subjects:
@@ -87,10 +81,20 @@ class Subjects:
         name = "default" if spec is None else spec.stem
         parts = built.parts
         perceivers = zip(parts.perceivers, read.perceivers, strict=True)
-        entries = {"encoder": json.dumps(read.encoder.to_data())}
+        entries: dict[str, Any] = {"encoder": read.encoder.to_data()}
         for each, entry in perceivers:
-            entries[each.modality] = json.dumps(entry.to_data())
-        return cls(name, parts.perceivers, parts.fusion, _embedder(built, store), entries)
+            entries[each.modality] = entry.to_data()
+        return cls(
+            name,
+            parts.perceivers,
+            parts.fusion,
+            _embedder(built, store),
+            {of: json.dumps(entry) for of, entry in entries.items()},
+            {
+                of: tuple(_named(entry, built.environment, read.folder))
+                for of, entry in entries.items()
+            },
+        )
 
     def perceiver(self, modality: Modality) -> Perceiver:
         """The perceiver of a modality.
@@ -110,8 +114,14 @@ class Subjects:
             SetupError: If the spec has no such part.
         """
         part = self.embedder if which == "encoder" else self.perceiver(which)
+        if part is None:
+            raise SetupError(f"spec {self.name!r} has no encoder: name one to evaluate")
         # A perceiver may rest on the shared encoder, so its entry counts for each.
-        return version(part), self.options.get(which, ""), self.options.get("encoder", "")
+        entries = [
+            f"{self.options.get(of, '')} {_digest(self.files.get(of, ()))}"
+            for of in (which, "encoder")
+        ]
+        return version(part), *entries
 
     @property
     def affect_encoder(self) -> AffectEncoder | None:
@@ -139,28 +149,70 @@ class Subjects:
 
 
 def version(part: object) -> str:
-    """What a part's predictions depend on: its package's source, its models and shipped weights.
+    """What a part's predictions depend on: source, shipped weights and models.
 
     A change of the weights or the source makes another version, so that no prediction of the
     old one is taken for the new one's.
     """
     kind = type(part)
-    digest = hashlib.sha256()
-    source = inspect.getsourcefile(kind)
-    if source is not None:
-        for file in _files(Path(source)):
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
     names = ", ".join(use.name for use in models_of(part))
-    return f"{kind.__module__}.{kind.__qualname__} {names} {digest.hexdigest()[:16]}"
+    return f"{kind.__module__}.{kind.__qualname__} {names} {_digest(sources(part))[:16]}"
 
 
-def _files(source: Path) -> list[Path]:
+def sources(part: object) -> tuple[Path, ...]:
+    """Files that may change what a part says: source and weights.
+
+    They are those of the package that the part stands in and those of all perceivers, since one
+    rests on others that need not stand beside it. Corpora and trainers say nothing.
+    """
+    room = Path(_perceivers.__file__).resolve().parent
+    shared = (
+        file
+        for file in (*room.rglob("*.py"), *room.rglob("weights/*"))
+        if file.relative_to(room).parts[0] not in _ASIDE
+    )
+    source = inspect.getsourcefile(type(part))
+    own = () if source is None else _package(Path(source).resolve())
+    told = {file for file in (*own, *shared) if file.is_file() and file.suffix != ".md"}
+    return tuple(sorted(told))
+
+
+def _package(source: Path) -> tuple[Path, ...]:
     """The class's file, the files beside it in its package, and the package's weights."""
     folder = source.parent
     if not (folder / "__init__.py").is_file():
-        return [source]
-    weights = (f for f in (folder / "weights").glob("*") if f.is_file() and f.suffix != ".md")
-    return sorted((*folder.glob("*.py"), *weights))
+        return (source,)
+    return *folder.glob("*.py"), *folder.glob("weights/*")
+
+
+def _named(entry: Plain, environment: Environment, folder: Path) -> Iterator[Path]:
+    """Files and folders that an entry names, such as a checkpoint or weights."""
+    if isinstance(entry, Mapping):
+        for each in entry.values():
+            yield from _named(each, environment, folder)
+    elif isinstance(entry, list | tuple):
+        for each in entry:
+            yield from _named(each, environment, folder)
+    elif isinstance(entry, str) and entry:
+        path = folder / Path(environment.fill(entry)).expanduser()
+        try:
+            if path.exists():
+                yield path
+        except (OSError, ValueError):
+            return  # words that no file can be called by
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Names and content of files, and of all files in folders; where they lie does not count."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+        for file in files:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").digest()
+            name = file.relative_to(path) if file != path else Path(file.name)
+            digest.update(hashlib.sha256(name.as_posix().encode()).digest() + content)
+    return digest.hexdigest()
 
 
 def _embedder(built: Built, store: ModelStore) -> Embedder:

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.bootstrap import Floats
 from affectgraph.orchestrator.evaluation.latency import Latency
 from affectgraph.orchestrator.evaluation.readings import Told, as_arrays, as_told
-from affectgraph.orchestrator.evaluation.subjects import BatchReader
 from affectgraph.perceivers.affect import Reading
 from affectgraph.perceivers.contracts import TextReader
 from affectgraph.perceivers.errors import InputError
-from affectgraph.perceivers.labels import GOEMOTIONS_28
 
 __all__ = ["Floats", "Told", "latency", "read_texts"]
 
@@ -30,8 +27,7 @@ _ROUNDS: Final = 10
 async def read_texts(bench: Bench, name: str, texts: Sequence[str]) -> Told:
     """Have the bench's text perceiver read texts; kept chunk by chunk.
 
-    A perceiver that offers ``predict`` and ``vad`` is asked for many at once, any other through
-    its readings. A text that is no turn (empty, too long) counts as abstained.
+    A text that is no turn (empty, too long) counts as abstained.
 
     Args:
         bench: The bench.
@@ -47,11 +43,6 @@ async def read_texts(bench: Bench, name: str, texts: Sequence[str]) -> Told:
     key = await bench.aside(lambda: bench.subjects.version("text"))
 
     async def predict(chunk: Sequence[str]) -> dict[str, NDArray[Any]]:
-        if isinstance(reader, BatchReader):
-            probs, vad = await reader.predict(chunk), await reader.vad(chunk)
-            names = np.full(len(chunk), GOEMOTIONS_28.name)
-            return {"probs": np.asarray(probs, np.float64), "vad": np.asarray(vad, np.float64),
-                    "set": names, "measured": np.ones(len(chunk), np.bool_)}  # fmt: skip
         readings = list[Reading | None]()
         for start in range(0, len(chunk), _SIDE_BY_SIDE):
             several = chunk[start : start + _SIDE_BY_SIDE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import wave
@@ -17,8 +18,15 @@ from numpy.typing import NDArray
 from affectgraph.orchestrator.evaluation.abstention_sources import Specimen, gather
 from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.metrics import MEAN, measure
-from affectgraph.orchestrator.evaluation.result import Bars, Estimate, Kept, Result, Row, Table
-from affectgraph.orchestrator.evaluation.subjects import version
+from affectgraph.orchestrator.evaluation.result import (
+    Bars,
+    Estimate,
+    Fact,
+    Kept,
+    Result,
+    Row,
+    Table,
+)
 from affectgraph.perceivers.affect import Modality
 from affectgraph.perceivers.contracts import Perceiver
 from affectgraph.perceivers.errors import MediaError, NodeError
@@ -31,10 +39,14 @@ GOALS: Final = {"bad": 0.95, "good": 0.02}
 
 _AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _CONSENT: Final = Consent(camera=True, microphone=True)
-_REVISION: Final = "2"
+_REVISION: Final = "3"
+_FAILURES: Final = ("failed", "timeout")
+"""Reasons of an abstention that say that the perceiver broke, not that it declined."""
 _NOTE: Final = (
     "Share of inputs on which the perceiver of their modality abstains. Bad inputs are generated"
-    " from the seed; a file that is refused at the door counts as an abstention. FER+ faces are"
+    " from the seed; a file that is refused at the door counts as an abstention. Where a perceiver"
+    " breaks, that counts against it: as no abstention on a bad input, as one on a good input; how"
+    " often it did is a fact. FER+ faces are"
     " test pictures on which 9 of 10 raters agree, each set into a portrait in the place of its own"
     " face. Those that do not correlate with the mean face or with their mirror image (turned,"
     " tilted, unevenly lit) are hard: told apart, neither good nor bad."
@@ -58,11 +70,14 @@ class Abstention:
             SetupError: If there is no recording to make voice notes of.
         """
         specimens = await bench.aside(partial(self._specimens, bench))
-        abstained = np.zeros(len(specimens))
+        abstained, broke = np.zeros(len(specimens)), np.zeros(len(specimens), np.bool_)
         for modality in MODALITIES:
             rows = [row for row, each in enumerate(specimens) if each.modality == modality]
-            abstained[rows] = await self._shown(bench, modality, [specimens[row] for row in rows])
-        return await bench.aside(lambda: _result(bench, specimens, abstained))
+            shown = await self._shown(bench, modality, [specimens[row] for row in rows])
+            abstained[rows], broke[rows] = shown
+        bad = np.array([each.bad for each in specimens], np.bool_)
+        counted = np.where(broke, ~bad, abstained)
+        return await bench.aside(lambda: _result(bench, specimens, counted, broke))
 
     def _specimens(self, bench: Bench) -> list[Specimen]:
         from affectgraph.perceivers.corpora.find import spread
@@ -73,29 +88,43 @@ class Abstention:
 
     async def _shown(
         self, bench: Bench, modality: Modality, specimens: Sequence[Specimen]
-    ) -> NDArray[np.float64]:
-        """1 where the perceiver abstains, shape (n,)."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """1 where the perceiver abstains, and whether it broke instead; shape (n,) each."""
         perceiver = bench.subjects.perceiver(modality)
-        seen = await bench.aside(lambda: version(perceiver))
-        kept = bench.kept(f"{self.name}-{modality}", seen, _REVISION)
+        seen = await bench.aside(lambda: bench.subjects.version(modality))
+        kept = bench.kept(f"{self.name}-{modality}", *seen, _REVISION)
 
         async def predict(chunk: Sequence[Specimen]) -> dict[str, NDArray[np.float64]]:
-            told = [float(await _abstains(bench, perceiver, each)) for each in chunk]
-            return {"abstained": np.array(told)}
+            told = [await _abstains(bench, perceiver, each) for each in chunk]
+            return {
+                "abstained": np.array([bool(each) for each in told], np.float64),
+                "broke": np.array([each is None for each in told]),
+            }
 
         found = await kept.over(specimens, predict, known_by=lambda each: each.key)
-        return np.asarray(found.get("abstained", np.zeros(0)), dtype=np.float64)
+        return (
+            np.asarray(found.get("abstained", np.zeros(0)), np.float64),
+            np.asarray(found.get("broke", np.zeros(0)), np.bool_),
+        )
 
 
-async def _abstains(bench: Bench, perceiver: Perceiver, specimen: Specimen) -> bool:
-    """Whether a perceiver declines a specimen, which reaches it as a file would."""
+async def _abstains(bench: Bench, perceiver: Perceiver, specimen: Specimen) -> bool | None:
+    """Whether a perceiver declines a specimen, which reaches it as a file would.
+
+    Returns:
+        ``None`` if the perceiver broke.
+    """
     folder = Path(await bench.aside(tempfile.mkdtemp))
     try:
         reading = await perceiver.perceive(await bench.aside(lambda: as_turn(specimen, folder)))
-    except (MediaError, NodeError):
+    except MediaError:
         return True
+    except NodeError:
+        return None
     finally:
         await bench.aside(lambda: shutil.rmtree(folder))
+    if reading.abstention is not None and reading.abstention.reason in _FAILURES:
+        return None
     return reading.affect is None
 
 
@@ -125,7 +154,12 @@ def _photo(pixels: NDArray[np.uint8], folder: Path) -> ImageFile:
     return ImageFile(file)
 
 
-def _result(bench: Bench, specimens: Sequence[Specimen], abstained: NDArray[np.float64]) -> Result:
+def _result(
+    bench: Bench,
+    specimens: Sequence[Specimen],
+    abstained: NDArray[np.float64],
+    broke: NDArray[np.bool_],
+) -> Result:
     modality = np.array([each.modality for each in specimens])
     kind = np.array([each.kind for each in specimens])
     bad = np.array([each.bad for each in specimens])
@@ -175,13 +209,25 @@ def _result(bench: Bench, specimens: Sequence[Specimen], abstained: NDArray[np.f
         ]
         if rows:
             tables.append(Table(f"Abstentions on {side} inputs by kind", tuple(rows), _NOTE))
+    facts: dict[str, Fact] = {f"goal_{side}": goal for side, goal in GOALS.items()}
+    facts |= {f"broke on, {each}": int(broke[modality == each].sum()) for each in MODALITIES}
+    known = np.array([_number(each) for each in specimens])
     return Result(
         "abstention",
         tuple(tables),
         tuple(_bars(table) for table in tables[1:]),
-        {f"goal_{side}": goal for side, goal in GOALS.items()},
-        (Kept("abstention", "mean", bad.astype(np.float64), abstained),),
+        facts,
+        tuple(
+            Kept(f"Abstentions on {side} inputs", "mean", known[of], abstained[of])
+            for side, of in both
+            if of.any()
+        ),
     )
+
+
+def _number(specimen: Specimen) -> int:
+    """What a specimen is known by when two results are compared, as a number that JSON has."""
+    return int.from_bytes(hashlib.sha256(specimen.key.encode()).digest()[:6])
 
 
 def _bars(table: Table) -> Bars:

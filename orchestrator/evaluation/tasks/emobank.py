@@ -35,7 +35,9 @@ class EmoBank:
     async def run(self, bench: Bench) -> Result:
         """Read the test split; nothing is chosen."""
         train = await bench.aside(lambda: emobank.load(bench.data, "train"))
-        test = await bench.aside(lambda: emobank.load(bench.data, "test", limit=bench.limit))
+        test = await bench.aside(
+            lambda: emobank.load(bench.data, "test", limit=bench.limit, seed=bench.seed)
+        )
         told = await read_texts(bench, "emobank-test", test.texts)
         mean = train.vad.mean(axis=0).astype(np.float64)
         read = np.where(told.abstained[:, None], mean, 3.0 + 2.0 * told.vad)

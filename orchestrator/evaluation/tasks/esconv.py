@@ -87,15 +87,18 @@ def _chats(bench: Bench) -> list[tuple[str, esconv.Chat]]:
 async def _vectors(bench: Bench, name: str, encoder: Embedder, texts: Sequence[str]) -> Floats:
     """Unit vectors, shape (n, d)."""
     await encoder.warm_up()
-    key = await bench.aside(lambda: version(encoder))
-    options = (
-        bench.subjects.options.get("encoder", "") if encoder is bench.subjects.embedder else ""
+    key = await bench.aside(
+        lambda: (
+            bench.subjects.version("encoder")
+            if encoder is bench.subjects.embedder
+            else (version(encoder),)
+        )
     )
 
     async def embed(chunk: Sequence[str]) -> dict[str, NDArray[Any]]:
         return {"vectors": np.asarray(await encoder.embed(list(chunk)), np.float64)}
 
-    found = (await bench.kept(name, key, options).over(texts, embed))["vectors"]
+    found = (await bench.kept(name, *key).over(texts, embed))["vectors"]
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float64)
 
 

@@ -123,7 +123,9 @@ class GoEmotions:
         )
 
     async def _split(self, bench: Bench, split: goemotions.Split) -> _Split:
-        read = await bench.aside(lambda: goemotions.load(bench.data, split, limit=bench.limit))
+        read = await bench.aside(
+            lambda: goemotions.load(bench.data, split, limit=bench.limit, seed=bench.seed)
+        )
         told = await read_texts(bench, f"goemotions-{split}", read.texts)
         return _Split(read.texts, read.labels, told)
 

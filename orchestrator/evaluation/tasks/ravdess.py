@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,12 +57,14 @@ _FOLDS: Final = (
     "1,440 recordings of 24 actors, four folds of six held-out actors; each recording is judged by"
     " a head that never heard its actor, trained as the shipped head is (which heard all of them,"
     " so that its own accuracy here would say nothing). Choices and temperature come from inner"
-    " folds over the 18 training actors. Intervals draw whole actors. The corpus has two sentences,"
+    " folds over the 18 training actors; the majority and the random row from their labels."
+    " Intervals draw whole actors. The corpus has two sentences,"
     " acted; on other voices the same models fall far lower."
 )
 _HEARD: Final = (
     "The spec's own perceiver, by its readings of every recording; where it abstains, every class"
-    " is told by its share. If it was trained on RAVDESS, it knows these actors and the figures say"
+    " is told by its share. Shares, majority and random come from the actors of the other three"
+    " folds of six. If it was trained on RAVDESS, it knows these actors and the figures say"
     " nothing of others. A perceiver whose labels do not reach the eight is compared in Ekman's"
     " seven. Intervals draw whole actors."
 )
@@ -117,7 +119,7 @@ class Ravdess:
     async def run(self, bench: Bench) -> Result:
         """Judge held-out actors by our trainer's folds; any other perceiver by its readings."""
         perceiver = bench.subjects.perceiver("speech")
-        ours = await bench.aside(VoiceEmotion)
+        ours = await bench.aside(lambda: VoiceEmotion(WhisperEncoder(bench.store)))
         if set(models_of(ours)) <= set(models_of(perceiver)):
             judged = await _held_out(bench, ours)
         else:
@@ -135,11 +137,12 @@ async def _held_out(bench: Bench, voice: VoiceEmotion) -> _Judged:
     async def judge(_: Sequence[Path]) -> dict[str, NDArray[Any]]:
         return {"probs": (await bench.aside(lambda: _cross_validated(bench, read))).probs}
 
-    key = await bench.aside(_recipe)
+    known = await bench.aside(lambda: _known(read.files))
+    key = await bench.aside(lambda: _recipe(bench))
     kept = bench.kept("ravdess-folds", key, str(bench.seed), str(bench.limit))
     # One chunk of all recordings: every fold's heads are needed for the whole.
     whole = replace(kept, size=len(read.files))
-    told = await whole.over(read.files, judge, known_by=lambda file: file.name)
+    told = await whole.over(read.files, judge, known_by=known.__getitem__)
     probs = np.asarray(told["probs"], np.float64)
     facts: dict[str, Fact] = dict(await bench.aside(lambda: _latency(voice, read.files[0])))
     return _Judged(RAVDESS_8, read.label, read.actor, probs, _FOLDS, facts)
@@ -150,10 +153,11 @@ def _cross_validated(bench: Bench, read: corpus.Ravdess) -> ravdess.HeldOut:
     encoded, folds = itertools.count(1), itertools.count(1)
     voices = ravdess_data.load(
         read,
-        WhisperEncoder(),
+        WhisperEncoder(bench.store),
         copies=_FEW_COPIES if bench.limit else ravdess_data.COPIES,
         seed=bench.seed,
-        cache=bench.run / "ravdess",
+        # The layers know what they were made of; a fresh run takes none of them.
+        cache=bench.run / "ravdess" if bench.resume else None,
         say=lambda _: bench.progress(
             "recordings, in hundreds", next(encoded), len(read.files) // 100
         ),
@@ -167,12 +171,18 @@ def _cross_validated(bench: Bench, read: corpus.Ravdess) -> ravdess.HeldOut:
     )
 
 
-def _recipe() -> str:
+def _recipe(bench: Bench) -> str:
     """Names what the folds' heads depend on: the trainer's source and the encoder's."""
-    digest = hashlib.sha256(version(WhisperEncoder()).encode())
-    for file in sorted(Path(ravdess.__file__).parent.glob("ravdess*.py")):
+    digest = hashlib.sha256(version(WhisperEncoder(bench.store)).encode())
+    room = Path(ravdess.__file__).parent
+    for file in (*sorted(room.glob("ravdess*.py")), room / "calibration.py"):
         digest.update(file.read_bytes())
     return f"{_MEMBERS} {digest.hexdigest()}"
+
+
+def _known(files: Sequence[Path]) -> dict[Path, str]:
+    """What recordings are known by: their names, and their content."""
+    return {file: f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files}
 
 
 def _latency(voice: VoiceEmotion, file: Path) -> dict[str, float]:
@@ -186,17 +196,34 @@ async def _heard(bench: Bench, perceiver: Perceiver) -> _Judged:
     await perceiver.warm_up()
     voices = await bench.aside(lambda: corpus.load(bench.data, limit=bench.limit, seed=bench.seed))
     key = await bench.aside(lambda: bench.subjects.version("speech"))
+    known = await bench.aside(lambda: _known(voices.files))
 
     async def read(chunk: Sequence[Path]) -> dict[str, NDArray[Any]]:
         return as_arrays([await _perceived(perceiver, file) for file in chunk])
 
     kept = bench.kept("ravdess-readings", *key)
-    told = as_told(await kept.over(voices.files, read, known_by=lambda file: file.name))
+    told = as_told(await kept.over(voices.files, read, known_by=known.__getitem__))
     common = told.meets(RAVDESS_8)
     truth = carried(RAVDESS_8, common).argmax(axis=1)[voices.label]
-    prior: Floats = np.bincount(truth, minlength=len(common)) / len(truth)
+    probs = np.zeros((len(truth), len(common)))
+    for rows, others in _apart(truth, voices.actor, len(common)):
+        prior: Floats = np.bincount(others, minlength=len(common)) / len(others)
+        probs[rows] = told.to(common, prior)[rows]
     facts: dict[str, Fact] = {"abstained": int(told.abstained.sum())}
-    return _Judged(common, truth, voices.actor, told.to(common, prior), _HEARD, facts)
+    return _Judged(common, truth, voices.actor, probs, _HEARD, facts)
+
+
+def _apart(
+    label: NDArray[np.int64], actor: NDArray[np.int64], classes: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64]]]:
+    """The rows of each fold, and the labels of all other folds' actors.
+
+    Where there is no other fold, each class once stands for them.
+    """
+    fold = corpus.fold_of(actor)
+    for held in np.unique(fold):
+        others = label[fold != held]
+        yield np.flatnonzero(fold == held), others if len(others) else np.arange(classes)
 
 
 async def _perceived(perceiver: Perceiver, file: Path) -> Reading | None:
@@ -216,10 +243,14 @@ def _result(bench: Bench, judged: _Judged) -> Result:
         figures = measure(_METRICS, truth, guess, bench.bootstrap, actor)
         return Row(name, kind, {**figures, **more}, n)
 
+    most, drawn = np.zeros_like(truth), np.zeros_like(truth)
+    for fold, (at, others) in enumerate(_apart(truth, actor, len(names))):
+        most[at] = floors.majority(others, len(at))
+        drawn[at] = floors.random(others, len(at), bench.seed + fold)
     error = measure([ECE], truth, probs, bench.bootstrap, actor)
     rows = (
-        row("majority", "baseline", floors.majority(truth, n)),
-        row("random", "baseline", floors.random(truth, n, bench.seed)),
+        row("majority", "baseline", most),
+        row("random", "baseline", drawn),
         row(bench.subjects.name, "ours", ours, **error),
         *(_PUBLISHED if judged.labels == RAVDESS_8 else ()),
     )

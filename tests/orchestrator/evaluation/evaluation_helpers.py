@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from affectgraph.perceivers.adapters.checkpoint import Checkpoint
 from affectgraph.perceivers.affect import Affect, Distribution, Modality, Reading
 from affectgraph.perceivers.labels import GOEMOTIONS_28, LabelSet
 from affectgraph.perceivers.turn import Turn
@@ -34,6 +35,14 @@ class WordReader:
         weights = {label: 40.0 if label in text.split() else 1.0 for label in self._labels.labels}
         affect = Affect.read(Distribution.over(self._labels, weights), captured_at)
         return Reading(modality="text", affect=affect, covers=len(text))
+
+
+class StoredReader(WordReader):
+    """A reader whose model lies in a folder."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
 
 
 def write_tsv(file: Path, rows: Sequence[Sequence[object]]) -> None:

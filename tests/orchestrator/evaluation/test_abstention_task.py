@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from affectgraph.orchestrator.evaluation.abstention_texts import BAD as BAD_TEXT
 from affectgraph.orchestrator.evaluation.abstention_texts import GOOD, bad_texts
 from affectgraph.orchestrator.evaluation.tasks.abstention import Abstention, as_turn
 from affectgraph.perceivers.affect import Affect, Distribution, Modality, Reading
-from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.errors import NodeError, SetupError
 from affectgraph.perceivers.labels import EKMAN_7
 from affectgraph.perceivers.media import SAMPLE_RATE
 from affectgraph.perceivers.text.language import unreadable
@@ -157,9 +159,69 @@ async def test_it_counts_who_abstains_and_keeps_it(make_bench: Callable[..., Ben
         "Abstentions on bad inputs by kind",
         "Abstentions on good inputs by kind",
     }
-    assert sum(each.seen for each in perceivers) == len(result.kept[0].told) == 240
+    assert sum(each.seen for each in perceivers) == 240
+    assert result.facts["broke on, text"] == 0
     # A second run shows nobody anything: all is kept.
     late = careful()
     again = await Abstention(EXAMPLES).run(make_bench(*late, limit=240))
     assert sum(each.seen for each in late) == 0
     assert again.as_json() == result.as_json()
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> list[Specimen]:
+    """Messages only, so that a test need not make photos and sounds."""
+    specimens = [Specimen("text", "blank", True, " " * n) for n in range(1, 5)]
+    specimens += [Specimen("text", "message", False, f"I am fine, {n}") for n in range(4)]
+    specimens += [Specimen("text", "message", False, "hm", hard=True)]
+    monkeypatch.setattr(Abstention, "_specimens", lambda task, bench: specimens)
+    return specimens
+
+
+def senses(text: Careful) -> list[Careful]:
+    return [text, Careful("face", lambda turn: False), Careful("speech", lambda turn: False)]
+
+
+@pytest.mark.parametrize("how", ["error", "failed", "timeout"])
+async def test_a_perceiver_that_breaks_has_not_declined(
+    make_bench: Callable[..., Bench], few: list[Specimen], how: str
+) -> None:
+    class Broken(Careful):
+        async def perceive(self, turn: Turn) -> Reading:
+            if how == "error":
+                raise NodeError("text", "broken")
+            return Reading.abstain("text", how, "broken")
+
+    result = await Abstention().run(make_bench(*senses(Broken("text", lambda turn: True))))
+    (told,) = [row.metrics for row in result.tables[0].rows if row.name == "text"]
+    assert (told["bad"].value, told["good"].value) == (0, 1)
+    assert result.facts["broke on, text"] == len(few)
+
+
+async def test_other_limits_of_a_perceiver_are_asked_again(
+    make_bench: Callable[..., Bench], few: list[Specimen]
+) -> None:
+    async def run(entry: str, declines: bool) -> float:
+        bench = make_bench(*senses(Careful("text", lambda turn: declines)))
+        subjects = replace(bench.subjects, options=MappingProxyType({"text": entry}))
+        result = await Abstention().run(replace(bench, subjects=subjects))
+        return result.tables[0].rows[3].metrics["bad"].value
+
+    assert await run("strict", True) == 1
+    assert await run("lax", False) == 0
+    assert await run("strict", False) == 1
+
+
+async def test_bad_and_good_inputs_are_kept_apart_and_know_their_rows(
+    make_bench: Callable[..., Bench], few: list[Specimen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Careful("text", lambda turn: not turn.text.strip())
+    bad, good = (await Abstention().run(make_bench(*senses(reader)))).kept
+    assert (bad.told.tolist(), good.told.tolist()) == ([1] * 4, [0] * 4)
+    others = [replace(each, content=f"{each.content}!") for each in few]
+    monkeypatch.setattr(Abstention, "_specimens", lambda task, bench: others)
+    again = (await Abstention().run(make_bench(*senses(reader)))).kept
+    for one, other in zip((bad, good), again, strict=True):
+        assert one.name == other.name
+        assert not np.array_equal(one.truth, other.truth)
+        assert len(set(one.truth.tolist())) == 4

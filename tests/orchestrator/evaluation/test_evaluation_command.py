@@ -139,6 +139,21 @@ def test_results_without_rows_are_compared_without_an_interval(results: Results)
     assert found.gain.low is None
 
 
+def test_an_undefined_figure_is_compared_as_null(results: Results) -> None:
+    """Pearson's correlation with a constant; JSON has no NaN."""
+    title, truth = "EmoBank, valence, test", [1.0, 2.0, 3.0, 4.0]
+
+    def told(values: list[float], pearson: float | None) -> dict[str, Any]:
+        row = {"name": title, "metric": "pearson", "truth": truth, "told": values, "groups": None}
+        metrics = {title: {"mine": {"pearson": {"value": pearson}, "n": 4, "note": "a note"}}}
+        return {"name": "emobank", "metrics": metrics, "baselines": {}, "rows": [row]}
+
+    files = results(told([3.0] * 4, None), told(truth, 1.0))
+    done = invoke("compare", *files, "--json", "--draws", 10)
+    (found,) = json.loads(done.stdout)["differences"]
+    assert (found["first"], found["second"], found["gain"]["value"]) == (None, 1.0, None)
+
+
 def changed(how: str) -> object:
     result = printed(TRUTH)
     if how == "another task":

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from affectgraph.orchestrator.evaluation import (
     Bars,
     Confusion,
     Estimate,
     Figure,
-    Lines,
     Result,
     Row,
     Table,
 )
+from affectgraph.orchestrator.evaluation.command import print_result
 from affectgraph.orchestrator.evaluation.metrics import reliability
 from affectgraph.orchestrator.evaluation.plots import png
 from affectgraph.orchestrator.evaluation.report import Circumstances, write_report
@@ -29,7 +30,6 @@ FIGURES: list[Figure] = [
     reliability("Sure?", np.array([[0.9, 0.1], [0.2, 0.8], [1.0, 0.0]]), np.array([0, 0, 0])),
     Bars("Few", LABELS, {"ours": (0.5, 0.7), "theirs": (0.4, 0.0)}),
     Bars("Many", tuple(f"label {n}" for n in range(28)), {"F1": (0.5,) * 28}),
-    Lines("Noise", (0.0, 10.0), {"ours": (0.2, 0.6)}, "dB", "accuracy"),
 ]
 HOW = Circumstances("what it is", "affectgraph eval two --data DIR", {"seed": 0, "numpy": "2.0"})
 
@@ -108,3 +108,14 @@ def test_json_tells_ours_from_the_rest_and_has_no_nan() -> None:
     }
     assert printed["baselines"]["A table"]["flat"]["accuracy"]["value"] is None
     assert printed["baselines"]["A table"]["theirs"]["published"] is True
+    assert printed["baselines"]["A table"]["theirs"]["note"] == "on other rows"
+    assert "note" not in printed["baselines"]["A table"]["flat"]
+
+
+def test_the_terminal_shows_what_a_reader_must_know_of_a_row() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    print_result(result(), console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "on other rows" in shown
+    assert "(published)" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,21 @@ async def test_a_chunk_that_is_not_whole_is_predicted_again(tmp_path: Path, harm
     told = await chunked(tmp_path).over(ITEMS, again)
     assert again.seen == ITEMS[4:8]
     assert told["name"].tolist() == ITEMS
+
+
+async def test_no_flipped_bit_stops_a_run(tmp_path: Path) -> None:
+    """Some bits of a ZIP archive, flipped, ask for a password or an unknown compression."""
+    await chunked(tmp_path).over(ITEMS[:4], Lengths())
+    (file,) = files(tmp_path)
+    content = file.read_bytes()
+    told = set[str]()
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with warnings.catch_warnings(action="ignore"):
+            found = await chunked(tmp_path).over(ITEMS[:4], Lengths())
+        told.add(str(found["name"].tolist()))
+        file.write_bytes(content)
+    assert told == {str(ITEMS[:4])}
 
 
 @pytest.mark.parametrize("other", [("2",), ("1", "more")])
