@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.device import CPU, Device
-from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face.crop import SIDE
+from affectgraph.perceivers.face.graph import FaceGraph
 from affectgraph.perceivers.models import ModelUse
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "ferplus.onnx"
@@ -31,16 +31,19 @@ class ExpressionHead:
     """
 
     def __init__(self, weights: Path = WEIGHTS, *, device: Device = CPU) -> None:
-        self._weights = weights
-        self._device = device
-        self._session: Any = None
+        self._graph = FaceGraph(
+            weights,
+            "probs",
+            name="ferplus.v2",
+            shipped=WEIGHTS,
+            licence=LICENCE,
+            device=device,
+        )
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
         """The head's weights."""
-        if self._weights != WEIGHTS:
-            return (ModelUse(self._weights.name),)
-        return (ModelUse("ferplus.v2", LICENCE),)
+        return self._graph.models
 
     def load(self) -> None:
         """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.
@@ -48,13 +51,7 @@ class ExpressionHead:
         Raises:
             SetupError: If the file is absent or is not such a network, or the device is not there.
         """
-        if self._session is not None:
-            return
-        session = self._device.session(self._weights, shapes_vary=True)
-        names = [*session.get_inputs(), *session.get_outputs()]
-        if [value.name for value in names] != ["faces", "probs"]:
-            raise SetupError(f"{self._weights.name}: not an expression head")
-        self._session = session
+        self._graph.load()
 
     def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Read several faces at once.
@@ -71,6 +68,4 @@ class ExpressionHead:
         """
         if faces.ndim != 3 or faces.shape[1:] != (SIDE, SIDE) or not len(faces):
             raise ValueError(f"faces must have the shape (n, {SIDE}, {SIDE}), not {faces.shape}")
-        self.load()
-        (probs,) = self._session.run(["probs"], {"faces": faces[:, None].astype(np.float32)})
-        return np.asarray(probs, dtype=np.float64)
+        return self._graph.run(faces)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph.perceivers.device import CPU, Device
-from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.face.expression import LICENCE
+from affectgraph.perceivers.face.graph import FaceGraph
 from affectgraph.perceivers.models import ModelUse
 
 if TYPE_CHECKING:
@@ -184,16 +184,19 @@ class ReadableHead:
     """
 
     def __init__(self, weights: Path = READABLE, *, device: Device = CPU) -> None:
-        self._weights = weights
-        self._device = device
-        self._session: Any = None
+        self._graph = FaceGraph(
+            weights,
+            "whole",
+            name="readable.v1",
+            shipped=READABLE,
+            licence=LICENCE,
+            device=device,
+        )
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
         """The head's weights."""
-        if self._weights != READABLE:
-            return (ModelUse(self._weights.name),)
-        return (ModelUse("readable.v1", LICENCE),)
+        return self._graph.models
 
     def load(self) -> None:
         """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.
@@ -201,16 +204,8 @@ class ReadableHead:
         Raises:
             SetupError: If the file is absent or is not such a network, or the device is not there.
         """
-        if self._session is not None:
-            return
-        session = self._device.session(self._weights, shapes_vary=True)
-        names = [*session.get_inputs(), *session.get_outputs()]
-        if [value.name for value in names] != ["faces", "whole"]:
-            raise SetupError(f"{self._weights.name}: not a head for whole faces")
-        self._session = session
+        self._graph.load()
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability that each crop shows a whole face; shape (n, 48, 48) to (n,)."""
-        self.load()
-        (whole,) = self._session.run(["whole"], {"faces": crops[:, None].astype(np.float32)})
-        return np.asarray(whole, dtype=np.float64).reshape(-1)
+        return self._graph.run(crops).reshape(-1)
