@@ -13,11 +13,9 @@ opened once, after every choice is made. Needs the extra ``train``.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,11 +27,13 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.corpora.ferplus import Faces, load
 from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.labels import FERPLUS_8
+from affectgraph.perceivers.training import command
 from affectgraph.perceivers.training.calibration import (
     expected_calibration_error,
     fit_temperature,
     softmax,
 )
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.ferplus_export import export
 from affectgraph.perceivers.training.ferplus_loop import Config, Run, infer
 
@@ -47,7 +47,6 @@ PUBLISHED: Final = {
     "Barsoum et al. 2016, cross-entropy": 0.847,
     "Barsoum et al. 2016, probabilistic label drawing": 0.850,
 }
-Say = Callable[[str], None]
 
 
 def judge(logits: NDArray[np.float64], faces: Faces, temperature: float) -> dict[str, Any]:
@@ -184,29 +183,23 @@ def run(data: Path, out: Path, config: Config, say: Say) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of the trainer."""
-    parser = argparse.ArgumentParser(prog="ferplus", description="Train the expression head.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of FER+")
-    parser.add_argument("--out", type=Path, help="folder for the results (default: the package's)")
+    parser = command.options(
+        "ferplus",
+        "Train the expression head.",
+        data="folder of FER+",
+        limit="training pictures",
+        out="folder for the results (default: the package's)",
+    )
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("BASE", "GROWN"))
-    parser.add_argument("--seed", type=int, default=Config.seed)
-    parser.add_argument("--limit", type=int, default=0, help="training pictures at most")
     parser.add_argument("--threads", type=int, default=Config.threads)
-    parser.add_argument("--json", action="store_true", help="no progress, JSON on one line")
     given = parser.parse_args(arguments)
     if given.limit and given.out is None:
         parser.error("--limit needs --out: a slice's weights are not to replace the package's")
-
-    def say(line: str) -> None:
-        if not given.json:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
-
     config = Config(seed=given.seed, limit=given.limit, threads=given.threads)
     if given.epochs:
         both = zip(config.phases, given.epochs, strict=True)
         config = replace(config, phases=tuple(replace(p, epochs=count) for p, count in both))
-    result = run(given.data, given.out or WEIGHTS, config, say)
-    sys.stdout.write(json.dumps(result, indent=None if given.json else 2) + "\n")
+    command.write(given, run(given.data, given.out or WEIGHTS, config, command.sayer(given)))
 
 
 if __name__ == "__main__":

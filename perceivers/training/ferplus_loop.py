@@ -6,7 +6,6 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.corpora.ferplus import Faces
 from affectgraph.perceivers.labels import FERPLUS_8
+from affectgraph.perceivers.training.command import Say
 
 if TYPE_CHECKING:
     from affectgraph.perceivers.training.ferplus_net import ExpressionNet
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,9 @@ spoilt. Progress goes to standard error, one JSON object to standard output. Nee
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,13 +24,14 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.corpora.ferplus import Faces, load
 from affectgraph.perceivers.face.crop import SIDE
 from affectgraph.perceivers.face.quality import LIMITS, READABLE, ReadableHead
+from affectgraph.perceivers.training import command
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.ferplus_spoil import KINDS, spoil
 
 if TYPE_CHECKING:
     import torch
 
 WIDTHS: Final = (16, 32, 48, 64)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -192,25 +191,20 @@ def run(data: Path, out: Path, config: Config, say: Say) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of the trainer."""
-    parser = argparse.ArgumentParser(prog="ferplus_readable", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of FER+")
-    parser.add_argument("--out", type=Path, help="folder for the results (default: the package's)")
+    parser = command.options(
+        "ferplus_readable",
+        "Train the head that tells whole faces.",
+        data="folder of FER+",
+        limit="training pictures",
+        out="folder for the results (default: the package's)",
+    )
     parser.add_argument("--epochs", type=int, default=Config.epochs)
-    parser.add_argument("--seed", type=int, default=Config.seed)
-    parser.add_argument("--limit", type=int, default=0, help="training pictures at most")
-    parser.add_argument("--json", action="store_true", help="no progress, JSON on one line")
     given = parser.parse_args(arguments)
     if given.limit and given.out is None:
         parser.error("--limit needs --out: a slice's weights are not to replace the package's")
-
-    def say(line: str) -> None:
-        if not given.json:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
-
     config = Config(epochs=given.epochs, seed=given.seed, limit=given.limit)
-    result = run(given.data, given.out or READABLE.parent, config, say)
-    sys.stdout.write(json.dumps(result, indent=None if given.json else 2) + "\n")
+    out = given.out or READABLE.parent
+    command.write(given, run(given.data, out, config, command.sayer(given)))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ pictures (transductively; see :mod:`affectgraph.perceivers.training.fusion_mosi`
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +19,11 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.fusion.late import WEIGHTS
 from affectgraph.perceivers.text.encoder import MiniLMEncoder
-from affectgraph.perceivers.training import fusion_meld, fusion_mosi
+from affectgraph.perceivers.training import command, fusion_meld, fusion_mosi
 from affectgraph.perceivers.training.calibration import expected_calibration_error
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.fusion_learn import (
     Learned,
-    Say,
     companies,
     require_extra,
 )
@@ -198,27 +195,26 @@ def train(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; see the module's text."""
-    parser = argparse.ArgumentParser(
-        prog="python -m affectgraph.perceivers.training.fusion", description=__doc__
+    parser = command.options(
+        "fusion",
+        "Learn how to fuse readings.",
+        data="folder that holds the corpora",
+        limit="utterances of each split",
+        out="folder for late.json (default: write nothing)",
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the corpora")
     parser.add_argument("--corpus", choices=CORPORA, default="meld")
-    parser.add_argument("--out", type=Path, help="folder for late.json (default: write nothing)")
     parser.add_argument("--cache", type=Path, help="folder that keeps the encoded words")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, default=0, help="utterances of each split at most")
-    parser.add_argument("--json", action="store_true", help="print the JSON only, no progress")
     given = parser.parse_args(arguments)
-
-    def say(line: str) -> None:
-        if not given.json:
-            sys.stderr.write(line + "\n")
-
     report = train(
-        given.corpus, given.data, out=given.out, cache=given.cache, limit=given.limit,
-        seed=given.seed, say=say,
-    )  # fmt: skip
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        given.corpus,
+        given.data,
+        out=given.out,
+        cache=given.cache,
+        limit=given.limit,
+        seed=given.seed,
+        say=command.sayer(given),
+    )
+    command.write(given, report)
 
 
 if __name__ == "__main__":

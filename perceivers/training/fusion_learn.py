@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TypeVar
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.fusion.pool import Pool, company
 from affectgraph.perceivers.training.calibration import softmax
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.fusion_context import (
     ContextModel,
     Settings,
@@ -25,7 +26,6 @@ from affectgraph.perceivers.training.fusion_fit import Calibrator, calibrate, fi
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Marks = NDArray[np.bool_]
-Say = Callable[[str], None]
 T = TypeVar("T")
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.corpora.meld import Scenes, Split, load
 from affectgraph.perceivers.labels import EKMAN_7
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.fusion_context import Settings, Utterances
-from affectgraph.perceivers.training.fusion_learn import Given, Learned, Say, learn
+from affectgraph.perceivers.training.fusion_learn import Given, Learned, learn
 
 Matrix = NDArray[np.floating[Any]]
 Encode = Callable[[str, Sequence[str]], Awaitable[Matrix]]

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.corpora.mosi import SENTIMENTS, Opinions, Split, load
 from affectgraph.perceivers.fusion.pool import Pool
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.fusion_context import Settings, Utterances
 from affectgraph.perceivers.training.fusion_fit import FOLDS, Calibrator, folds, vector_scaling
-from affectgraph.perceivers.training.fusion_learn import Given, Learned, Say, learn
+from affectgraph.perceivers.training.fusion_learn import Given, Learned, learn
 from affectgraph.perceivers.training.fusion_meld import Encode
 
 Matrix = NDArray[np.floating[Any]]

@@ -13,9 +13,6 @@ actors held out. Needs the extra ``train`` and the model ``whisper-tiny.en``.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -32,13 +29,15 @@ from affectgraph.perceivers.labels import RAVDESS_8
 from affectgraph.perceivers.speech.emotion import WEIGHTS
 from affectgraph.perceivers.speech.encoder import WhisperEncoder
 from affectgraph.perceivers.speech.voice_onnx import LinearPart, Member, head_model
+from affectgraph.perceivers.training import command
 from affectgraph.perceivers.training.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     softmax,
 )
-from affectgraph.perceivers.training.ravdess_data import COPIES, Say, Voices, load
+from affectgraph.perceivers.training.command import Say
+from affectgraph.perceivers.training.ravdess_data import COPIES, Voices, load
 from affectgraph.perceivers.training.ravdess_net import (
     CHOICES,
     CLASSES,
@@ -359,30 +358,24 @@ def train(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the module's text."""
-    parser = argparse.ArgumentParser(
-        prog="python -m affectgraph.perceivers.training.ravdess", description=__doc__
+    parser = command.options(
+        "ravdess",
+        "Train the voice emotion head.",
+        data="RAVDESS's folder or its parent",
+        limit="recordings",
+        out="folder for the head (default: write nothing)",
     )
-    parser.add_argument("--data", type=Path, required=True, help="RAVDESS's folder or its parent")
-    parser.add_argument("--out", type=Path, help="folder for the head (default: write nothing)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, default=0, help="recordings at most")
     parser.add_argument("--members", type=int, default=1, help="attentive members of the head")
-    parser.add_argument("--json", action="store_true", help="print the JSON only, no progress")
-    options = parser.parse_args(arguments)
-
-    def say(line: str) -> None:
-        if not options.json:
-            sys.stderr.write(line + "\n")
-
+    given = parser.parse_args(arguments)
     result = train(
-        options.data,
-        options.out,
-        seed=options.seed,
-        limit=options.limit,
-        members=options.members,
-        say=say,
+        given.data,
+        given.out,
+        seed=given.seed,
+        limit=given.limit,
+        members=given.members,
+        say=command.sayer(given),
     )
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    command.write(given, result)
 
 
 if __name__ == "__main__":

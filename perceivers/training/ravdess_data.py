@@ -7,7 +7,7 @@ import inspect
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from affectgraph.perceivers.speech.encoder import LAYERS, WhisperEncoder
 from affectgraph.perceivers.speech.mel import log_mel
 from affectgraph.perceivers.speech.pitch import PitchTracker
 from affectgraph.perceivers.speech.whisper_onnx import encoder_model
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.ravdess_copies import degrade, varied_mel
 
 COPIES: Final = 6
@@ -32,7 +33,6 @@ _STREAM: Final = 7
 
 Frames = NDArray[np.float16]
 Samples = NDArray[np.float32]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,8 @@ Progress goes to standard error; standard output is one JSON object. Needs the e
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -39,7 +37,9 @@ from affectgraph.perceivers.text.encoder import TOKENIZER, VERSION, WEIGHTS
 from affectgraph.perceivers.text.network import TextNetwork
 from affectgraph.perceivers.text.original import MODEL, OriginalMiniLM
 from affectgraph.perceivers.text.scale import FACTS
+from affectgraph.perceivers.training import command
 from affectgraph.perceivers.training.calibration import fit_temperature
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.text_scores import (
     PUBLISHED,
     Metrics,
@@ -51,7 +51,7 @@ from affectgraph.perceivers.training.text_scores import (
 )
 
 if TYPE_CHECKING:
-    from affectgraph.perceivers.training.text_fit import Config, Say
+    from affectgraph.perceivers.training.text_fit import Config
 
 Matrix = NDArray[np.floating[Any]]
 _LONGEST: Final = 256
@@ -189,31 +189,28 @@ def finish(out: Path, corpora: Corpora) -> tuple[dict[str, Any], dict[str, Metri
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="text", description="Train the text encoder.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with both corpora")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser = command.options(
+        "text",
+        "Train the text encoder.",
+        data="folder with both corpora",
+        limit="comments of each split",
+        out="folder for the results",
+        out_required=True,
+    )
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--limit", type=int, default=0, help="comments of each split at most")
-    parser.add_argument("--json", action="store_true", help="no progress, JSON on one line")
     given = parser.parse_args(arguments)
     if find_spec("torch") is None:
         raise ExtraMissingError("the text trainer", "train")
     from affectgraph.perceivers.training.text_fit import Config
-
-    def say(line: str) -> None:
-        if not given.json:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
 
     chosen = {
         name: value
         for name in ("epochs", "seed", "threads")
         if (value := getattr(given, name)) is not None
     }
-    report = run(given.data, given.out, Config(**chosen), say, limit=given.limit)
-    sys.stdout.write(json.dumps(report, indent=None if given.json else 2) + "\n")
+    say = command.sayer(given)
+    command.write(given, run(given.data, given.out, Config(**chosen), say, limit=given.limit))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affectgraph.perceivers.text.original import OriginalMiniLM
+from affectgraph.perceivers.training.command import Say
 from affectgraph.perceivers.training.text_net import AffectMiniLM, EmotionLoss, padded
 
-Say = Callable[[str], None]
 Ids = Sequence[Sequence[int]]
 _WINDOW: Final = 40
 """Batches among which texts are sorted by length."""
