@@ -70,7 +70,7 @@ def measure(
         truth: What the corpus says, one entry a row.
         told: What the system said.
         bootstrap: How intervals are drawn.
-        groups: Whose each row is; see :meth:`Bootstrap.estimate`.
+        groups: Whose each row is; see :meth:`Bootstrap.values`.
 
     Returns:
         Metric's name -> figure.

@@ -214,6 +214,34 @@ def _probabilities(told: Told, settings: Settings, share: float | None = None) -
     return softmax(whole / (settings.temperature if share is None else 1.0))
 
 
+def prepare(
+    recordings: corpus.Ravdess,
+    encoder: WhisperEncoder,
+    *,
+    members: int,
+    seed: int = 0,
+    small: bool = False,
+    cache: Path | None = None,
+    say: Say = lambda _: None,
+) -> tuple[Voices, Trainer]:
+    """Encode recordings, and make the trainer of heads of them.
+
+    Args:
+        recordings: What to train on.
+        encoder: Whisper's encoder.
+        members: Attentive members of a head.
+        seed: Of draws, copies and members.
+        small: Whether the recordings are a slice: fewer copies, and fewer components, for which
+            a slice has too few frames.
+        cache: Folder that keeps the layers; ``None`` keeps none.
+        say: Told of the progress.
+    """
+    copies = _FEW_COPIES if small else COPIES
+    voices = load(recordings, encoder, copies=copies, seed=seed, cache=cache, say=say)
+    recipe = replace(Recipe(), dim=64) if small else Recipe()
+    return voices, Trainer(voices, recipe=recipe, seeds=range(seed, seed + members))
+
+
 def cross_validate(voices: Voices, trainer: Trainer, say: Say = lambda _: None) -> HeldOut:
     """Run the four folds: six trainings, four for the folds and two for what is chosen in them.
 
@@ -316,17 +344,15 @@ def train(
     if any(find_spec(module) is None for module in ("sklearn", "torch")):
         raise ExtraMissingError("the RAVDESS trainer", "train")
     recordings = corpus.load(data, limit=limit, seed=seed)
-    voices = load(
+    voices, trainer = prepare(
         recordings,
         encoder or WhisperEncoder(),
-        copies=_FEW_COPIES if limit else COPIES,
+        members=members,
         seed=seed,
+        small=limit > 0,
         cache=out,
         say=say,
     )
-    # A slice has too few frames for as many components.
-    recipe = replace(Recipe(), dim=64) if limit else Recipe()
-    trainer = Trainer(voices, recipe=recipe, seeds=range(seed, seed + members))
     held = cross_validate(voices, trainer, say)
     settings = choose(held.told, voices.label)
     if out is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,24 +14,16 @@ from numpy.typing import NDArray
 from affectgraph.orchestrator.evaluation import floors
 from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.bootstrap import Floats
+from affectgraph.orchestrator.evaluation.classified import Classified
 from affectgraph.orchestrator.evaluation.latency import timed
 from affectgraph.orchestrator.evaluation.metrics import (
     ACCURACY,
-    ECE,
     MACRO_F1,
     UAR,
-    class_f1,
-    confusion,
-    measure,
-    reliability,
 )
 from affectgraph.orchestrator.evaluation.readings import Told, as_arrays, as_told, carried
 from affectgraph.orchestrator.evaluation.result import (
-    Bars,
-    Estimate,
     Fact,
-    Kept,
-    Kind,
     Result,
     Row,
     Table,
@@ -43,7 +34,7 @@ from affectgraph.perceivers.contracts import Perceiver
 from affectgraph.perceivers.corpora import ferplus
 from affectgraph.perceivers.errors import InputError, ModelMissingError
 from affectgraph.perceivers.face import ExpressionHead, MTCNNDetector
-from affectgraph.perceivers.labels import FERPLUS_8, LabelSet
+from affectgraph.perceivers.labels import FERPLUS_8
 from affectgraph.perceivers.media import ImageFile
 from affectgraph.perceivers.models import ModelStore, models_of
 from affectgraph.perceivers.training.ferplus import PUBLISHED
@@ -104,60 +95,33 @@ class FerPlus:
         table = carried(FERPLUS_8, common).argmax(axis=1)
         labels = table[train.labels], table[test.labels]
         own = "" if head is None else _AS_SHIPPED
-        judged = _Judged(common, *labels, probs, _NOTE.format(how=how), facts, own)
-        return await bench.aside(lambda: _result(bench, judged))
+        classified = Classified(
+            f"FER+, test, {len(common)} classes",
+            common.labels,
+            labels[1],
+            probs,
+            (ACCURACY, MACRO_F1, UAR),
+        )
+        published = _PUBLISHED if common == FERPLUS_8 else ()
 
+        def result() -> Result:
+            most = floors.majority(labels[0], len(test))
+            drawn = floors.random(labels[0], len(test), bench.seed)
+            rows = (
+                classified.floor(bench, "majority", most),
+                classified.floor(bench, "random", drawn),
+                classified.ours(bench, own),
+                *published,
+            )
+            return Result(
+                "ferplus",
+                (Table(classified.title, rows, _NOTE.format(how=how)),),
+                classified.figures(),
+                facts,
+                classified.kept(),
+            )
 
-@dataclass(frozen=True)
-class _Judged:
-    """Faces and what was said of each, in one label set.
-
-    Attributes:
-        labels: The set.
-        train: Training labels, for the floors.
-        truth: Most voted emotions, shape (n,).
-        probs: Shape (n, k).
-        note: The protocol.
-        facts: Beside the table.
-        how: What a reader must know of our row.
-    """
-
-    labels: LabelSet
-    train: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    probs: Floats
-    note: str
-    facts: dict[str, Fact]
-    how: str
-
-
-def _result(bench: Bench, judged: _Judged) -> Result:
-    truth, probs, names = judged.truth, judged.probs, judged.labels.labels
-    title, n, ours = f"FER+, test, {len(names)} classes", len(truth), probs.argmax(axis=1)
-
-    def row(name: str, kind: Kind, guess: NDArray[np.int64], **more: Estimate) -> Row:
-        figures = measure([ACCURACY, MACRO_F1, UAR], truth, guess, bench.bootstrap)
-        return Row(name, kind, {**figures, **more}, n)
-
-    told = row(bench.subjects.name, "ours", ours, **measure([ECE], truth, probs, bench.bootstrap))
-    rows = [
-        row("majority", "baseline", floors.majority(judged.train, n)),
-        row("random", "baseline", floors.random(judged.train, n, bench.seed)),
-        replace(told, note=judged.how),
-    ]
-    if judged.labels == FERPLUS_8:
-        rows += _PUBLISHED
-    return Result(
-        "ferplus",
-        (Table(title, tuple(rows), judged.note),),
-        (
-            confusion(title, names, truth, ours),
-            reliability(title, probs, truth),
-            Bars(title, names, {"F1": class_f1(truth, ours, len(names))}),
-        ),
-        judged.facts,
-        (Kept(title, "accuracy", truth, ours), Kept(f"{title}, calibration", "ece", truth, probs)),
-    )
+        return await bench.aside(result)
 
 
 async def _headed(bench: Bench, head: ExpressionHead, images: Faces) -> Floats:

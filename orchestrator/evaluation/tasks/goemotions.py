@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 
 from affectgraph.orchestrator.evaluation import floors
 from affectgraph.orchestrator.evaluation.bench import Bench
+from affectgraph.orchestrator.evaluation.classified import Classified
 from affectgraph.orchestrator.evaluation.metrics import (
     ACCURACY,
-    ECE,
     MACRO_F1,
     SET_MACRO_F1,
     WEIGHTED_F1,
-    confusion,
     measure,
-    reliability,
 )
-from affectgraph.orchestrator.evaluation.result import Bars, Estimate, Kept, Result, Row, Table
+from affectgraph.orchestrator.evaluation.result import Bars, Kept, Result, Row, Table
 from affectgraph.orchestrator.evaluation.texts import Floats, Told, latency, read_texts
 from affectgraph.perceivers.corpora import goemotions
 from affectgraph.perceivers.labels import EKMAN_7, GOEMOTIONS_28
@@ -177,26 +175,24 @@ def _top(bench: Bench, train: NDArray[Any], test: _Split) -> Result:
     single = view.truth(train)
     known = single[single.sum(axis=1) == 1].argmax(axis=1)
 
-    def row(name: str, guess: NDArray[np.int64], **more: Estimate) -> Row:
-        figures = measure([ACCURACY, MACRO_F1, WEIGHTED_F1], truth, guess, bench.bootstrap)
-        return Row(name, "ours" if more else "baseline", {**figures, **more}, len(truth))
-
-    title = "GoEmotions, Ekman's 7, test, most probable label"
-    ours = probs.argmax(axis=1)
+    classified = Classified(
+        "GoEmotions, Ekman's 7, test, most probable label",
+        EKMAN_7.labels,
+        truth,
+        probs,
+        (ACCURACY, MACRO_F1, WEIGHTED_F1),
+    )
     rows = (
-        row("majority", floors.majority(known, len(truth))),
-        row("random", floors.random(known, len(truth), bench.seed)),
-        row(bench.subjects.name, ours, **measure([ECE], truth, probs, bench.bootstrap)),
+        classified.floor(bench, "majority", floors.majority(known, len(truth))),
+        classified.floor(bench, "random", floors.random(known, len(truth), bench.seed)),
+        classified.ours(bench),
     )
     note = "Texts whose labels all fall into one of the seven. Nothing is chosen."
     return Result(
-        title,
-        tables=(Table(title, rows, note),),
-        figures=(
-            confusion(title, EKMAN_7.labels, truth, ours),
-            reliability(title, probs, truth),
-        ),
-        kept=(Kept(title, "accuracy", truth, ours),),
+        classified.title,
+        tables=(Table(classified.title, rows, note),),
+        figures=classified.figures(),
+        kept=classified.kept(),
     )
 
 

@@ -16,25 +16,17 @@ from numpy.typing import NDArray
 from affectgraph.orchestrator.evaluation import floors
 from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.bootstrap import Floats
+from affectgraph.orchestrator.evaluation.classified import Classified
 from affectgraph.orchestrator.evaluation.latency import timed
 from affectgraph.orchestrator.evaluation.metrics import (
     ACCURACY,
-    ECE,
     MACRO_F1,
     UAR,
     WAR,
-    class_f1,
-    confusion,
-    measure,
-    reliability,
 )
 from affectgraph.orchestrator.evaluation.readings import as_arrays, as_told, carried
 from affectgraph.orchestrator.evaluation.result import (
-    Bars,
-    Estimate,
     Fact,
-    Kept,
-    Kind,
     Result,
     Row,
     Table,
@@ -49,8 +41,7 @@ from affectgraph.perceivers.media import SAMPLE_RATE, AudioFile
 from affectgraph.perceivers.models import models_of
 from affectgraph.perceivers.speech import VoiceEmotion
 from affectgraph.perceivers.speech.encoder import WhisperEncoder
-from affectgraph.perceivers.training import ravdess, ravdess_data
-from affectgraph.perceivers.training.ravdess_net import Recipe
+from affectgraph.perceivers.training import ravdess
 from affectgraph.perceivers.turn import Consent, Turn
 
 _FOLDS: Final = (
@@ -70,8 +61,6 @@ _HEARD: Final = (
 )
 _MEMBERS: Final = 3
 """Attentive members of a head, as many as the shipped one has."""
-_FEW_COPIES: Final = 2
-"""Varied copies of each recording of a slice."""
 _TRAININGS: Final = 6
 _SECONDS: Final = 4
 _ROUNDS: Final = 40
@@ -151,21 +140,18 @@ async def _held_out(bench: Bench, voice: VoiceEmotion) -> _Judged:
 def _cross_validated(bench: Bench, read: corpus.Ravdess) -> ravdess.HeldOut:
     """Train as the shipped head was trained, but for the actors who are held out."""
     encoded, folds = itertools.count(1), itertools.count(1)
-    voices = ravdess_data.load(
+    voices, trainer = ravdess.prepare(
         read,
         WhisperEncoder(bench.store),
-        copies=_FEW_COPIES if bench.limit else ravdess_data.COPIES,
+        members=1 if bench.limit else _MEMBERS,
         seed=bench.seed,
+        small=bench.limit > 0,
         # The layers know what they were made of; a fresh run takes none of them.
         cache=bench.run / "ravdess" if bench.resume else None,
         say=lambda _: bench.progress(
             "recordings, in hundreds", next(encoded), len(read.files) // 100
         ),
     )
-    # A slice has too few frames for as many components.
-    recipe = replace(Recipe(), dim=64) if bench.limit else Recipe()
-    members = range(bench.seed, bench.seed + (1 if bench.limit else _MEMBERS))
-    trainer = ravdess.Trainer(voices, recipe=recipe, seeds=members)
     return ravdess.cross_validate(
         voices, trainer, lambda _: bench.progress("trained heads", next(folds), _TRAININGS)
     )
@@ -235,43 +221,40 @@ async def _perceived(perceiver: Perceiver, file: Path) -> Reading | None:
 
 
 def _result(bench: Bench, judged: _Judged) -> Result:
-    truth, actor, probs = judged.label, judged.actor, judged.probs
-    names, n, ours = judged.labels.labels, len(truth), probs.argmax(axis=1)
-    title = f"RAVDESS, {len(names)} classes"
-
-    def row(name: str, kind: Kind, guess: NDArray[np.int64], **more: Estimate) -> Row:
-        figures = measure(_METRICS, truth, guess, bench.bootstrap, actor)
-        return Row(name, kind, {**figures, **more}, n)
-
+    truth, actor = judged.label, judged.actor
+    classified = Classified(
+        f"RAVDESS, {len(judged.labels)} classes",
+        judged.labels.labels,
+        truth,
+        judged.probs,
+        _METRICS,
+        actor,
+    )
     most, drawn = np.zeros_like(truth), np.zeros_like(truth)
-    for fold, (at, others) in enumerate(_apart(truth, actor, len(names))):
+    for fold, (at, others) in enumerate(_apart(truth, actor, len(judged.labels))):
         most[at] = floors.majority(others, len(at))
         drawn[at] = floors.random(others, len(at), bench.seed + fold)
-    error = measure([ECE], truth, probs, bench.bootstrap, actor)
     rows = (
-        row("majority", "baseline", most),
-        row("random", "baseline", drawn),
-        row(bench.subjects.name, "ours", ours, **error),
+        classified.floor(bench, "majority", most),
+        classified.floor(bench, "random", drawn),
+        classified.ours(bench),
         *(_PUBLISHED if judged.labels == RAVDESS_8 else ()),
     )
-    right, men = ours == truth, actor % 2 == 1
-    facts: dict[str, Fact] = {"recordings": n, "actors": len(np.unique(actor)), **judged.facts}
+    return Result(
+        "ravdess",
+        (Table(classified.title, rows, judged.note),),
+        classified.figures(),
+        {**_slices(classified.told == truth, actor), **judged.facts},
+        classified.kept(),
+    )
+
+
+def _slices(right: NDArray[np.bool_], actor: NDArray[np.int64]) -> dict[str, Fact]:
+    """Accuracy of men, of women, and of the actors who are read worst and best."""
+    men = actor % 2 == 1
+    facts: dict[str, Fact] = {"recordings": len(actor), "actors": len(np.unique(actor))}
     for name, chosen in (("men", men), ("women", ~men)):
         if chosen.any():
             facts[f"accuracy, {name}"] = float(right[chosen].mean())
     each = [float(right[actor == who].mean()) for who in np.unique(actor)]
-    facts |= {"accuracy, worst actor": min(each), "accuracy, best actor": max(each)}
-    return Result(
-        "ravdess",
-        (Table(title, rows, judged.note),),
-        (
-            confusion(title, names, truth, ours),
-            reliability(title, probs, truth),
-            Bars(title, names, {"F1": class_f1(truth, ours, len(names))}),
-        ),
-        facts,
-        (
-            Kept(title, "accuracy", truth, ours, actor),
-            Kept(f"{title}, calibration", "ece", truth, probs, actor),
-        ),
-    )
+    return facts | {"accuracy, worst actor": min(each), "accuracy, best actor": max(each)}

@@ -20,7 +20,7 @@ from affectgraph.orchestrator.evaluation.tasks import ravdess as task
 from affectgraph.orchestrator.testing import FakePerceiver
 from affectgraph.perceivers.models import ModelStore, ModelUse
 from affectgraph.perceivers.speech.encoder import WhisperEncoder
-from affectgraph.perceivers.training import ravdess, ravdess_data
+from affectgraph.perceivers.training import ravdess
 
 VOICE = Path(__file__).parents[3] / "examples" / "voice.flac"
 
@@ -46,16 +46,14 @@ class Trainings:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given: list[dict[str, Any]] = []
         monkeypatch.setattr(task, "VoiceEmotion", Voice)
-        monkeypatch.setattr(ravdess_data, "load", self._load)
-        monkeypatch.setattr(ravdess, "Trainer", lambda voices, **how: how)
+        monkeypatch.setattr(ravdess, "prepare", self._prepared)
         monkeypatch.setattr(ravdess, "cross_validate", self._judged)
 
-    def _load(self, read: Any, encoder: WhisperEncoder, **how: Any) -> Any:
+    def _prepared(self, read: Any, encoder: WhisperEncoder, **how: Any) -> tuple[Any, None]:
         self.given.append({"encoder": encoder, **how})
-        return read
+        return read, None
 
-    def _judged(self, voices: Any, trainer: dict[str, Any], say: object) -> SimpleNamespace:
-        self.given[-1] |= trainer
+    def _judged(self, voices: Any, trainer: None, say: object) -> SimpleNamespace:
         return SimpleNamespace(probs=np.eye(8)[voices.label] * 0.92 + 0.01)
 
 
