@@ -114,8 +114,8 @@ class FacePerceiver:
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """What the detector uses, and what reads."""
-        return (*models_of(self._detector), ModelUse(self.model))
+        """What finds the person's face, and what reads it."""
+        return (*models_of(self._finder), ModelUse(self.model))
 
     @property
     def stats(self) -> BatchStats:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.face.crop import SIDE
 from affectgraph.perceivers.face.graph import FaceGraph
-from affectgraph.perceivers.models import ModelUse
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "ferplus.onnx"
 """The shipped head; ``ferplus.md`` beside it is its card."""
@@ -19,7 +18,7 @@ LICENCE: Final = "Apache-2.0 (FER2013 pictures: research)"
 """Of the weights, and what their training pictures were given out for."""
 
 
-class ExpressionHead:
+class ExpressionHead(FaceGraph):
     """FER+ network over onnxruntime; blocking, safe to share between threads once loaded.
 
     The graph standardises each face, averages it with its mirror image and divides the logits by
@@ -31,7 +30,7 @@ class ExpressionHead:
     """
 
     def __init__(self, weights: Path = WEIGHTS, *, device: Device = CPU) -> None:
-        self._graph = FaceGraph(
+        super().__init__(
             weights,
             "probs",
             name="ferplus.v2",
@@ -39,19 +38,6 @@ class ExpressionHead:
             licence=LICENCE,
             device=device,
         )
-
-    @property
-    def models(self) -> tuple[ModelUse, ...]:
-        """The head's weights."""
-        return self._graph.models
-
-    def load(self) -> None:
-        """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.
-
-        Raises:
-            SetupError: If the file is absent or is not such a network, or the device is not there.
-        """
-        self._graph.load()
 
     def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Read several faces at once.
@@ -68,4 +54,4 @@ class ExpressionHead:
         """
         if faces.ndim != 3 or faces.shape[1:] != (SIDE, SIDE) or not len(faces):
             raise ValueError(f"faces must have the shape (n, {SIDE}, {SIDE}), not {faces.shape}")
-        return self._graph.run(faces)
+        return self._run(faces)

@@ -29,14 +29,19 @@ class FaceGraph:
         self, weights: Path, output: str, *, name: str, shipped: Path, licence: str, device: Device
     ) -> None:
         own = weights != shipped
-        self.models = (ModelUse(weights.name) if own else ModelUse(name, licence),)
+        self._use = ModelUse(weights.name) if own else ModelUse(name, licence)
         self._weights = weights
         self._output = output
         self._device = device
         self._session: Any = None
 
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Its weights."""
+        return (self._use,)
+
     def load(self) -> None:
-        """Open the network; done by the first :meth:`run` otherwise.
+        """Open the network; blocking, and done by the first reading otherwise.
 
         Raises:
             SetupError: If the file is absent or is not such a network, or the device is not there.
@@ -51,7 +56,7 @@ class FaceGraph:
             )
         self._session = session
 
-    def run(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _run(self, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Read grey faces, uint8, shape (n, 48, 48); the output's shape begins with n."""
         self.load()
         (told,) = self._session.run([self._output], {"faces": faces[:, None].astype(np.float32)})

@@ -13,6 +13,7 @@ from affectgraph.perceivers.affect import Reading
 from affectgraph.perceivers.face.crop import crop_face
 from affectgraph.perceivers.face.detected import DetectedFace, FaceDetector, detect_all
 from affectgraph.perceivers.face.quality import LIMITS, FaceQuality, Limits, ReadableHead
+from affectgraph.perceivers.models import ModelUse, models_of
 
 Reason = Literal["no-face", "several-faces", "low-quality"]
 Pixels = NDArray[np.uint8]
@@ -68,6 +69,11 @@ class PersonFinder:
         self._detector = detector
         self._whole = whole or ReadableHead()
         self._limits, self._dominance = limits, dominance
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """What finds faces, and what tells whole ones."""
+        return (*models_of(self._detector), *models_of(self._whole))
 
     def load(self) -> None:
         """Open the networks; cheap when done before.

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from affectgraph.perceivers.device import CPU, Device
 from affectgraph.perceivers.face.expression import LICENCE
 from affectgraph.perceivers.face.graph import FaceGraph
-from affectgraph.perceivers.models import ModelUse
 
 if TYPE_CHECKING:
     from affectgraph.perceivers.face.detected import DetectedFace
@@ -175,7 +174,7 @@ class FaceQuality:
         return float(np.prod([min(1.0, max(0.05, margin)) for margin in margins]))
 
 
-class ReadableHead:
+class ReadableHead(FaceGraph):
     """Tells whole faces from covered, cut and spoilt ones; blocking, safe to share once loaded.
 
     Args:
@@ -184,7 +183,7 @@ class ReadableHead:
     """
 
     def __init__(self, weights: Path = READABLE, *, device: Device = CPU) -> None:
-        self._graph = FaceGraph(
+        super().__init__(
             weights,
             "whole",
             name="readable.v1",
@@ -193,19 +192,6 @@ class ReadableHead:
             device=device,
         )
 
-    @property
-    def models(self) -> tuple[ModelUse, ...]:
-        """The head's weights."""
-        return self._graph.models
-
-    def load(self) -> None:
-        """Open the network; blocking, and done by the first :meth:`probabilities` otherwise.
-
-        Raises:
-            SetupError: If the file is absent or is not such a network, or the device is not there.
-        """
-        self._graph.load()
-
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability that each crop shows a whole face; shape (n, 48, 48) to (n,)."""
-        return self._graph.run(crops).reshape(-1)
+        return self._run(crops).reshape(-1)
