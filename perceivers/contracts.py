@@ -16,7 +16,10 @@ from affectgraph.perceivers.turn import Turn
 
 @runtime_checkable
 class Perceiver(Protocol):
-    """Reads one modality of a turn."""
+    """Reads one modality of a turn.
+
+    One that holds what must be let go of has an ``async close()`` besides; the agent calls it.
+    """
 
     @property
     def modality(self) -> Modality:
