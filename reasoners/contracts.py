@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from affectgraph.perceivers.affect import Distribution
+from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.labels import LabelSet
+from affectgraph.reasoners.codecs.contracts import Codec
 from affectgraph.reasoners.context import ReasoningContext
-from affectgraph.reasoners.plan import Decision, LabelStageName
+from affectgraph.reasoners.plan import Decision, LabelField, LabelStageName
+
+__all__ = [
+    "Backend",
+    "JointForm",
+    "JointReasoner",
+    "LabelField",
+    "LabelHead",
+    "LabelStage",
+    "Message",
+    "ResponseStage",
+    "Sampling",
+]
 
 
 class Message(BaseModel):
-    """One message of a chat prompt."""
+    """One message of a chat prompt.
+
+    Attributes:
+        role: Who says it.
+        content: What the model is given.
+        words: Of a past reply, the words alone, so that a backend can keep from repeating them;
+            never sent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Literal["system", "user", "assistant"]
     content: str
+    words: str | None = Field(default=None, exclude=True)
 
 
-class LabelField(BaseModel):
-    """One label that a joint generation must choose, in the order given.
+@dataclass(frozen=True)
+class JointForm:
+    """What one joint generation decides and how it is written.
 
     Attributes:
-        stage: The stage that the label belongs to.
-        labels: What may be chosen.
-        prior: Weight per label that the model's own probabilities are multiplied with, such as
-            the perceived affect; ``None`` for no weighting.
+        fields: The labels, in the order in which they are decided.
+        codec: How labels and response are written. What a backend streams is the same with every
+            codec: decisions, then words.
+
+    Raises:
+        BuildError: If the fields do not stand in the codec's order, one stands twice, or a label
+            cannot be written.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    fields: tuple[LabelField, ...]
+    codec: Codec
 
-    stage: LabelStageName
-    labels: LabelSet
-    prior: Distribution | None = None
+    def __post_init__(self) -> None:
+        stages = [field.stage for field in self.fields]
+        if stages != [stage for stage in self.codec.order if stage in stages]:
+            raise BuildError(
+                f"joint form: fields {stages} are not in the order of codec {self.codec.name!r}:"
+                f" {list(self.codec.order)}"
+            )
+        for field in self.fields:
+            self.codec.check(field.labels)
 
 
 class Sampling(BaseModel):
@@ -68,6 +102,11 @@ class Backend(Protocol):
         """Provider and model, for spans and errors."""
         ...
 
+    @property
+    def constrains(self) -> bool:
+        """Whether it can hold a joint generation to its form; else the stages ask one by one."""
+        ...
+
     async def warm_up(self) -> None:
         """Load the model or check the server; called once, before the first turn."""
         ...
@@ -81,9 +120,32 @@ class Backend(Protocol):
         ...
 
     def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
         """In one generation, first decide each field in order, then stream the response."""
+        ...
+
+
+@runtime_checkable
+class LabelHead(Protocol):
+    """A trained reader of one label: an expert that a stage weighs with others."""
+
+    @property
+    def stage(self) -> LabelStageName:
+        """Which label it reads."""
+        ...
+
+    @property
+    def labels(self) -> LabelSet:
+        """The whole set that it reads over; the stage bars what may not be chosen."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Load the weights; called once, before the first turn."""
+        ...
+
+    async def read(self, context: ReasoningContext) -> Distribution | None:
+        """Probabilities over its labels; ``None`` where it has nothing to go by."""
         ...
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BuildError
+from affectgraph.perceivers.labels import LabelSet
 
 LabelStageName = Literal["user_emotion", "strategy", "system_emotion"]
 StageName = Literal["user_emotion", "strategy", "system_emotion", "response"]
@@ -36,6 +38,39 @@ class Decision(BaseModel):
     source: str
 
 
+class LabelField(BaseModel):
+    """One label that a joint generation must choose.
+
+    Attributes:
+        stage: The stage that the label belongs to.
+        labels: What may be chosen.
+        prior: Weight per label that the model's own probabilities are multiplied with, such as
+            the perceived affect; ``None`` for no weighting. A label of weight 0 is barred.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: LabelStageName
+    labels: LabelSet
+    prior: Distribution | None = None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The labels that the prior does not rule out."""
+        if self.prior is None:
+            return self.labels.labels
+        return tuple(label for label in self.labels.labels if self.prior[label] > 0)
+
+    def certain(self, label: str, source: str) -> Decision:
+        """The decision for one label, with all mass on it."""
+        return Decision(
+            stage=self.stage,
+            distribution=Distribution.certain(self.labels, label),
+            label=label,
+            source=source,
+        )
+
+
 class Plan(BaseModel):
     """The decisions of one turn; ``None`` where a stage has not decided (yet)."""
 
@@ -48,6 +83,17 @@ class Plan(BaseModel):
     def deciding(self, decision: Decision) -> Plan:
         """A copy with one more decision."""
         return self.model_copy(update={decision.stage: decision})
+
+    def decided(self, order: Sequence[StageName] = SMES_ORDER) -> tuple[Decision, ...]:
+        """What is decided, in an order of stages."""
+        found = (getattr(self, stage) for stage in order if stage != "response")
+        return tuple(decision for decision in found if decision is not None)
+
+
+MULTIMOOD_ORDER: Final[tuple[StageName, ...]] = (
+    "user_emotion", "system_emotion", "strategy", "response",
+)  # fmt: skip
+"""The order of MultiMood's prompt (Le et al., paper 2)."""
 
 
 def check_order(order: tuple[str, ...]) -> tuple[StageName, ...]:
