@@ -11,7 +11,7 @@ from langgraph.types import interrupt
 from pydantic import ValidationError
 from typing_extensions import TypedDict
 
-from affectgraph.memory.record import MemoryRecord, record_id
+from affectgraph.memory.record import MemoryRecord, Recollection, record_id
 from affectgraph.orchestrator.answering import Answered
 from affectgraph.orchestrator.events import Remembered, Token
 from affectgraph.orchestrator.handoff import HandOff, HandOffPacket, HumanAnswer
@@ -20,7 +20,8 @@ from affectgraph.orchestrator.parts import Parts
 from affectgraph.orchestrator.state import Answer, LeftOut, TurnHead
 from affectgraph.perceivers.affect import Affect
 from affectgraph.policies.verdict import RiskAssessment
-from affectgraph.reasoners.context import Exchange
+from affectgraph.reasoners.context import Exchange, ReasoningContext
+from affectgraph.reasoners.history import NoteTaker, trimmed
 from affectgraph.reasoners.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def remember_node(parts: Parts) -> Node:
             turn=head.id,
             interrupted=said.interrupted,
         )
-        kept = (*history, exchange)[-parts.keep_exchanges :]
+        kept = trimmed((*history, exchange), parts.keep_exchanges)
         return {"history": kept, "answer": said, "shown_resources": shown}
 
     async def remember(
@@ -165,6 +166,7 @@ def remember_node(parts: Parts) -> Node:
         history: tuple[Exchange, ...],
         left_out: tuple[LeftOut, ...],
         shown_resources: tuple[str, ...],
+        recalled: tuple[Recollection, ...],
         *,
         emit: Emit,
         delivered: str | None,
@@ -180,9 +182,12 @@ def remember_node(parts: Parts) -> Node:
             shown_resources,
             delivered=delivered,
         )
+        context = ReasoningContext(
+            utterance=utterance, affect=affect, recollections=recalled, history=history, plan=plan
+        )
         permitted = parts.allows(head.consent, "memory")
         if parts.memory is None or not permitted or not utterance:
-            return kept
+            return await _noted(parts, context, kept)
         record = MemoryRecord(
             id=record_id(head.user, head.thread, utterance, head.at),
             user=head.user,
@@ -196,7 +201,7 @@ def remember_node(parts: Parts) -> Node:
         )
         await parts.memory.remember(record)
         emit(Remembered(record_id=record.id))
-        return {**kept, "remembered": record.id}
+        return {**await _noted(parts, context, kept), "remembered": record.id}
 
     return Node(
         "remember",
@@ -206,3 +211,17 @@ def remember_node(parts: Parts) -> Node:
         always=True,
         after_delivery=parts.limits.deliver,
     )
+
+
+async def _noted(parts: Parts, context: ReasoningContext, kept: Kept) -> Kept:
+    """With what the reasoner wants to know of this exchange when it writes the next prompt."""
+    if not isinstance(parts.reasoner, NoteTaker):
+        return kept
+    exchange = await parts.reasoner.note(
+        context,
+        kept["history"][-1],
+        room=parts.keep_exchanges,
+        asked=kept["answer"].source not in ("crisis", "human"),
+    )
+    history = trimmed((*context.history, exchange), parts.keep_exchanges)
+    return {**kept, "history": history}

@@ -189,14 +189,36 @@ ADVICE: Final = (
 )
 
 
-def exemplars_for(emotion: Distribution | None, *, advice: bool) -> tuple[Exemplar, ...]:
-    """Exemplars for the likeliest mood; for a question for advice, some that give it.
+ESCONV_NAMES: Final = MappingProxyType(
+    {
+        "Open questions": "Question",
+        "Restatement": "Reflection of feelings",
+        "Approval": "Affirmation and Reassurance",
+        "Advisement": "Providing Suggestions",
+        "Communication Skills": "Others",
+    }
+)
+"""Strategies of the exemplars, told in ESConv's labels."""
+
+_ADVICE: Final = "advice"
+
+
+def opening_for(emotion: Distribution | None, *, advice: bool) -> str:
+    """Name of the exemplars for the likeliest mood; for a question for advice, some that give it.
 
     Args:
         emotion: Belief over MESC-7; ``None`` counts as neutral.
         advice: Whether advice was asked for.
     """
     if advice:
-        return ADVICE
+        return _ADVICE
     shares = moods(emotion)
-    return EXEMPLARS[max(shares, key=shares.__getitem__)]
+    return max(shares, key=shares.__getitem__)
+
+
+def exemplars_of(name: str) -> tuple[Exemplar, ...]:
+    """The exemplars of a name; those of an even mood for one that is not known."""
+    if name == _ADVICE:
+        return ADVICE
+    named: dict[str, tuple[Exemplar, ...]] = {str(mood): shown for mood, shown in EXEMPLARS.items()}
+    return named.get(name, EXEMPLARS["even"])
