@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.labels import LabelSet
@@ -13,14 +14,19 @@ def product(labels: LabelSet, *experts: tuple[Distribution, float]) -> Distribut
 
     Args:
         labels: The set of the result.
-        experts: Distributions over labels of the set, each with its exponent, above 0. A label
-            that one of them gives no weight has none in the product.
+        experts: Distributions over labels of the set, each with its exponent, 0 or more. A label
+            that one of them gives no weight has none in the product; one with exponent 0 says
+            nothing.
 
     Raises:
-        ValueError: If no label has a weight with all of them.
+        ValueError: If an exponent is below 0, or no label has a weight with all of them.
     """
     logs = dict.fromkeys(labels.labels, 0.0)
     for distribution, exponent in experts:
+        if exponent < 0:
+            raise ValueError("an expert's exponent is 0 or more")
+        if exponent == 0:
+            continue
         known = distribution.as_dict()
         for label in logs:
             p = known.get(label, 0.0)
@@ -39,3 +45,11 @@ def floored(distribution: Distribution, labels: LabelSet, floor: float) -> Distr
     return Distribution.over(
         labels, {label: (1 - floor) * known.get(label, 0.0) + even for label in labels.labels}
     )
+
+
+def within(labels: LabelSet, distribution: Distribution, allowed: Collection[str]) -> Distribution:
+    """A distribution with no mass but on what is allowed; even there if it had none."""
+    kept = {label: p for label, p in distribution.as_dict().items() if label in allowed}
+    if not any(kept.values()):
+        kept = dict.fromkeys(allowed, 1.0)
+    return Distribution.over(labels, kept)

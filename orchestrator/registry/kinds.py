@@ -90,7 +90,14 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in
         {
             "local.v1": f"{_R}.backends.local:LocalBackend",
             "openai.v1": f"{_R}.backends.openai:OpenAIBackend",
+            "vllm.server.v1": f"{_R}.backends.vllm_server:VllmServer",
+            "vllm.engine.v1": f"{_R}.backends.vllm_engine:VllmEngine",
+            "langchain.v1": f"{_R}.backends.langchain:LangChainBackend",
         },
+    ),
+    Kind(
+        "head", "affectgraph.heads", (f"{_R}.contracts:LabelHead",),
+        {"strategy.esconv.v1": f"{_R}.heads.strategy:StrategyHead"},
     ),
     Kind(
         "stage", "affectgraph.stages",
@@ -103,10 +110,18 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in
         },
     ),
     Kind(
+        "history", "affectgraph.histories", (f"{_R}.history.contracts:HistoryCompressor",),
+        {
+            "full.v1": f"{_R}.history.full:FullHistory",
+            "window.v1": f"{_R}.history.window:WindowHistory",
+            "summary.v1": f"{_R}.history.summary:SummaryHistory",
+        },
+    ),
+    Kind(
         "reasoner", "affectgraph.reasoners",
         (f"{_R}.contracts:JointReasoner", f"{_R}.stages:SmesStaged"),
         {
-            "smes.joint.v1": f"{_R}.joint:SmesJoint",
+            "smes.joint.v1": "affectgraph.orchestrator.spec.staged:smes_joint",
             "smes.staged.v1": "affectgraph.orchestrator.spec.staged:smes_staged",
         },
     ),

@@ -13,6 +13,7 @@ from affectgraph.orchestrator.testing.fakes import (
     ListMemory,
 )
 from affectgraph.orchestrator.testing.faults import Fault, WrongType
+from affectgraph.orchestrator.testing.history import FakeHistory
 from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer
 from affectgraph.orchestrator.testing.policies import (
     FakeConsent,
@@ -22,6 +23,7 @@ from affectgraph.orchestrator.testing.policies import (
     FakeTriage,
 )
 from affectgraph.orchestrator.testing.reasoner import (
+    ScriptedHead,
     ScriptedReasoner,
     ScriptedResponse,
     ScriptedStage,
@@ -33,6 +35,7 @@ __all__ = [
     "FakeConsent",
     "FakeDisclosure",
     "FakeFusion",
+    "FakeHistory",
     "FakeOpenAIServer",
     "FakeOutput",
     "FakePerceiver",
@@ -44,6 +47,7 @@ __all__ = [
     "ListMemory",
     "NodeRun",
     "ScriptedBackend",
+    "ScriptedHead",
     "ScriptedReasoner",
     "ScriptedResponse",
     "ScriptedStage",

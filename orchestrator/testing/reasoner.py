@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from affectgraph.orchestrator.testing.faults import SLOWER, Fault, WrongType
+from affectgraph.orchestrator.testing.faults import SLOWER, Fault, WrongType, take
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
@@ -100,6 +100,46 @@ class ScriptedReasoner(_Script):
                 yield word
         finally:
             self.closed += 1
+
+
+class ScriptedHead:
+    """A trained head that reads what it is told to.
+
+    Args:
+        weights: Weight by label of the set; the others weigh nothing.
+        labels: What it reads over; an emotion is the user's.
+        seconds: Time for a reading.
+        fault: What goes wrong.
+
+    Attributes:
+        contexts: What it was asked with, oldest first.
+        warmed: How often it was warmed up.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float] | None = None,
+        *,
+        labels: LabelSet = MESC_10,
+        seconds: float = 0.002,
+        fault: Fault | None = None,
+    ) -> None:
+        self.stage: LabelStageName = "strategy" if labels.kind == "strategy" else "user_emotion"
+        self.labels = labels
+        self.contexts: list[ReasoningContext] = []
+        self.warmed = 0
+        self._told = Distribution.over(labels, weights or {labels.labels[0]: 1.0})
+        self._seconds, self._fault = seconds, fault
+
+    async def warm_up(self) -> None:
+        """Nothing to load."""
+        self.warmed += 1
+
+    async def read(self, context: ReasoningContext) -> Distribution | None:
+        """The distribution that it was told to give."""
+        self.contexts.append(context)
+        await take(self._seconds, self._fault, "head")
+        return cast("Distribution", WrongType()) if self._fault == "wrong type" else self._told
 
 
 class ScriptedStage:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from affectgraph.reasoners.contracts import (
 from affectgraph.reasoners.joint import SmesJoint
 from affectgraph.reasoners.plan import SMES_ORDER, Decision, Plan, StageName
 from affectgraph.reasoners.prompts import PromptLayout, Prompts
+from affectgraph.reasoners.replies.speaking import Replying
 from affectgraph.reasoners.stages import (
     BackendResponse,
     CompletionScore,
@@ -151,17 +153,18 @@ async def test_perception_and_model_are_multiplied() -> None:
     assert alone.label == "fear"
     assert both.label == "sadness"
     assert both.distribution["fear"] > both.distribution["joy"]
-    assert both.source == "script"
+    assert both.source == "perception+script"
 
 
 async def test_without_any_source_all_emotions_are_alike() -> None:
-    prior = await UserEmotionStage(ScriptedBackend(), prompts()).prior(context(feels=None))
-    assert prior.probs == pytest.approx([1 / 7] * 7)
+    weighed = await UserEmotionStage(ScriptedBackend(), prompts()).weigh(context(feels=None))
+    assert weighed.prior.probs == pytest.approx([1 / 7] * 7)
+    assert weighed.sources == ()
 
 
 async def test_a_backend_that_scores_is_read_by_completion_and_not_asked() -> None:
     backend = ScoringBackend("anger")
-    stage = UserEmotionStage(backend, prompts())
+    stage = UserEmotionStage(backend, prompts(), sources=["affect", "score"])
     for _ in range(2):
         assert (await stage.decide(context(feels=None))).label == "anger"
     assert backend.prompts == []
@@ -171,10 +174,10 @@ async def test_a_backend_that_scores_is_read_by_completion_and_not_asked() -> No
 
 async def test_a_score_tells_what_the_message_adds_to_the_empty_one() -> None:
     backend = ScoringBackend("anger")
-    completion = CompletionScore(temperature=3.0)
+    completion = CompletionScore()
     empty = await completion.empty(backend.score, MESC_7)
     read = await completion.read(backend.score, "Grr", MESC_7, empty)
-    assert read["anger"] / read["joy"] == pytest.approx(2.718281828, rel=1e-6)
+    assert read["anger"] / read["joy"] == pytest.approx(math.exp(3), rel=1e-6)
 
 
 async def test_errors_of_the_backend_are_raised() -> None:
@@ -271,7 +274,7 @@ async def test_closing_the_response_stops_the_model(form: str) -> None:
 
 async def test_a_generation_that_speaks_before_it_decides_is_an_error() -> None:
     class Hasty(ScriptedBackend):
-        async def stream_joint(self, messages, fields, sampling):  # type: ignore[no-untyped-def]
+        async def stream_joint(self, messages, form, sampling):  # type: ignore[no-untyped-def]
             yield "Well."
 
     with pytest.raises(BackendError, match="did not decide the user_emotion"):
@@ -287,7 +290,11 @@ async def test_warm_up_reaches_the_backend() -> None:
 
 async def test_the_sampling_reaches_the_backend() -> None:
     said = await staged(
-        SmesStaged.over(ScriptedBackend(says="Yes. No. Maybe."), sampling=Sampling(max_tokens=2)),
+        SmesStaged.over(
+            ScriptedBackend(says="Yes. No. Maybe."),
+            sampling=Sampling(max_tokens=2),
+            replies=Replying(check=False),
+        ),
         context(),
     )
     assert said[1] == "Yes. No."

@@ -16,7 +16,9 @@ from affectgraph.orchestrator.testing.conformance.basics import NonconformityErr
 from affectgraph.orchestrator.testing.conformance.disclosure import disclosure
 from affectgraph.orchestrator.testing.conformance.embedder import embedder
 from affectgraph.orchestrator.testing.conformance.fusion import fusion
+from affectgraph.orchestrator.testing.conformance.history import history
 from affectgraph.orchestrator.testing.conformance.joint_reasoner import joint_reasoner
+from affectgraph.orchestrator.testing.conformance.label_head import label_head
 from affectgraph.orchestrator.testing.conformance.label_stage import label_stage
 from affectgraph.orchestrator.testing.conformance.memory import memory
 from affectgraph.orchestrator.testing.conformance.node import node
@@ -34,7 +36,9 @@ __all__ = [
     "disclosure",
     "embedder",
     "fusion",
+    "history",
     "joint_reasoner",
+    "label_head",
     "label_stage",
     "memory",
     "node",

@@ -28,6 +28,7 @@ from affectgraph.orchestrator.testing.fakes import (
     HashEmbedder,
     ListMemory,
 )
+from affectgraph.orchestrator.testing.history import FakeHistory
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.orchestrator.threads import MemoryThreads
 from affectgraph.perceivers.affect import Distribution
@@ -105,10 +106,16 @@ class Reasoner(ScriptedReasoner):
 
 
 class Model(ScriptedBackend):
-    async def stream_joint(self, messages, fields, sampling):
+    async def stream_joint(self, messages, form, sampling):
         RAN.append("backend")
-        async for item in super().stream_joint(messages, fields, sampling):
+        async for item in super().stream_joint(messages, form, sampling):
             yield item
+
+
+class History(FakeHistory):
+    async def compress(self, history, tools):
+        RAN.append("history")
+        return await super().compress(history, tools)
 
 
 class Stage:

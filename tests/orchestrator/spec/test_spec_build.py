@@ -123,7 +123,8 @@ on_busy: reject
     assert part(memory, "path") == tmp_path / "mem"
     assert part(memory, "recall") == ByMeaningAndEmotion(weight=0.5)
     assert part(built.parts.reasoner, "sampling").max_tokens == 40
-    assert part(built.parts.reasoner, "brevity").sentences == 2
+    speaking = part(part(built.parts.reasoner, "response"), "replies")
+    assert part(speaking, "brevity").sentences == 2
     assert built.parts.limits == Limits(text=2.5)
     assert built.parts.keep_exchanges == 5
     assert built.on_busy == "reject"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from affectgraph.orchestrator.testing import (
+    ScriptedHead,
     ScriptedReasoner,
     ScriptedResponse,
     ScriptedStage,
@@ -35,6 +36,7 @@ from affectgraph.reasoners.taxonomy import ESCONV_8
 Failing = Callable[[type[Suite[Any, Any, Any]]], set[str]]
 
 ANSWERS = "test_answers_keep_the_contract"
+ODD = "test_odd_input_is_answered"
 CLOSING = "test_closing_stops_the_backend"
 TOLD = "test_a_failing_backend_is_told_in_our_errors"
 
@@ -81,6 +83,44 @@ def test_a_fault_of_a_label_stage_is_found(
     spoil: Callable[[Decision], Any], checks: set[str], failing: Failing
 ) -> None:
     assert failing(conformance.label_stage(lambda: Stage(spoil))) == checks
+
+
+class Head(ScriptedHead):
+    def __init__(self, spoil: Callable[[Distribution], Any]) -> None:
+        super().__init__({"sadness": 1.0}, labels=MESC_7)
+        self._spoil = spoil
+
+    async def read(self, context: ReasoningContext) -> Distribution | None:
+        told = await super().read(context)
+        assert told is not None
+        spoilt: Distribution | None = self._spoil(told)
+        return spoilt
+
+
+HEADS: list[tuple[Callable[[Distribution], Any], set[str]]] = [
+    (lambda d: d, set()),
+    (lambda d: d.model_copy(update={"probs": (3.0, *d.probs[1:])}), {ANSWERS, ODD}),
+    (lambda d: Distribution.certain(ESCONV_8, "Question"), {ANSWERS, ODD}),
+    (lambda d: None, {"test_it_has_something_to_go_by"}),
+]
+
+
+@pytest.mark.parametrize(("spoil", "checks"), HEADS)
+def test_a_fault_of_a_label_head_is_found(
+    spoil: Callable[[Distribution], Any], checks: set[str], failing: Failing
+) -> None:
+    assert failing(conformance.label_head(lambda: Head(spoil))) == checks
+
+
+def test_a_head_that_changes_its_label_is_found() -> None:
+    made: list[ScriptedHead] = []
+
+    def make() -> ScriptedHead:
+        made.append(ScriptedHead(labels=MESC_7 if made else ESCONV_8))
+        return made[-1]
+
+    with pytest.raises(conformance.NonconformityError, match="always the same"):
+        conformance.label_head(make)().test_it_says_what_it_reads()
 
 
 def test_a_stage_that_only_knows_itself_later_is_found() -> None:

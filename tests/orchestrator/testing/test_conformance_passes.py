@@ -20,6 +20,7 @@ from affectgraph.orchestrator.testing.policies import (
     FakeTriage,
 )
 from affectgraph.orchestrator.testing.reasoner import (
+    ScriptedHead,
     ScriptedReasoner,
     ScriptedResponse,
     ScriptedStage,
@@ -56,6 +57,7 @@ TestScriptedBackend = conformance.backend(
 )
 TestScriptedReasoner = conformance.joint_reasoner(ScriptedReasoner)
 TestSmesJoint = conformance.joint_reasoner(SmesJoint)
+TestScriptedHead = conformance.label_head(ScriptedHead)
 TestScriptedStage = conformance.label_stage(lambda: ScriptedStage("user_emotion", "sadness"))
 TestUserEmotion = conformance.label_stage(lambda backend: SmesStaged.over(backend).stages[0])
 TestStrategy = conformance.label_stage(lambda backend: SmesStaged.over(backend).stages[1])

@@ -1,0 +1,1 @@
+"""Trainers of the reasoner: its language model, its heads, and the weights between them."""
