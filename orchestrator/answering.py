@@ -8,13 +8,12 @@ from typing import Any, Final, NotRequired
 from typing_extensions import TypedDict
 
 from affectgraph.memory.record import Recollection
-from affectgraph.orchestrator.events import Decided, Held, Replaced, Token
+from affectgraph.orchestrator.events import Decided, Replaced, Token, Voiced
 from affectgraph.orchestrator.node import Emit, Node
 from affectgraph.orchestrator.parts import Parts
+from affectgraph.orchestrator.speaking import in_place, library_of, ready, speak, tell
 from affectgraph.orchestrator.state import Answer
 from affectgraph.perceivers.affect import Affect
-from affectgraph.perceivers.errors import NodeError
-from affectgraph.policies.gate import Ended, Released, SentenceGate
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange, ReasoningContext
 from affectgraph.reasoners.contracts import JointReasoner, LabelStage, ResponseStage
@@ -23,24 +22,12 @@ from affectgraph.reasoners.plan import Decision, Plan
 AUGMENT_LEVEL: Final = 2
 """At this level resources stand beside the reasoner's reply."""
 
-FALLBACK: Final = (
-    "I read what you wrote, but something on my side is keeping me from a proper answer right"
-    " now. Would you like to tell me a little more, or try again in a moment?"
-)
-"""Said when no response could be generated at all."""
-
 CRISIS_FALLBACK: Final = (
     "I'm an AI, and what you wrote sounds serious. You deserve a person right now: please call your"
     " local emergency number, or find a free line near you at findahelpline.com, and tell someone"
     " you trust. I'm still here. Are you safe at this moment?"
 )
 """Said if even the crisis responder fails."""
-
-WITHHELD: Final = (
-    "I started an answer that I should not give. Would you tell me what matters most to you in"
-    " this right now?"
-)
-"""Said in place of the model's words when an output policy stops them."""
 
 
 class Planned(TypedDict):
@@ -120,11 +107,28 @@ def respond_node(stage: ResponseStage, parts: Parts) -> Node:
         *,
         emit: Emit,
     ) -> Answered:
+        await ready(library_of(parts))
         context = _context(utterance, affect, recalled, history, plan)
-        answer = await _speak(parts, utterance, stage.respond(context), emit)
+        answer = await speak(parts, context, stage.respond(context), emit, lambda: plan)
         return _with_resources(parts, risk, shown_resources, history, answer, emit)
 
-    return Node("response", respond, parts.limits.respond, fall_back)
+    def degrade(
+        utterance: str,
+        affect: Affect | None,
+        recalled: tuple[Recollection, ...],
+        history: tuple[Exchange, ...],
+        plan: Plan,
+        risk: RiskAssessment,
+        shown_resources: tuple[str, ...],
+        *,
+        emit: Emit,
+        emitted: Sequence[Any],
+        stopped: bool,
+    ) -> Answered:
+        context = _context(utterance, affect, recalled, history, plan)
+        return fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
+
+    return Node("response", respond, parts.limits.respond, degrade)
 
 
 def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
@@ -141,6 +145,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         *,
         emit: Emit,
     ) -> PlannedAnswer:
+        await ready(library_of(parts))
         context = _context(utterance, affect, recalled, history, Plan())
         decisions: list[Decision] = []
 
@@ -156,84 +161,56 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
             finally:
                 await _close(source)
 
-        answer = await _speak(parts, utterance, pieces(), emit)
+        answer = await speak(parts, context, pieces(), emit, lambda: _plan(decisions))
         answered = _with_resources(parts, risk, shown_resources, history, answer, emit)
-        return _planned(answered, decisions)
+        return {**answered, "plan": _plan(decisions)}
 
     def degrade(
+        utterance: str,
+        affect: Affect | None,
+        recalled: tuple[Recollection, ...],
+        history: tuple[Exchange, ...],
         risk: RiskAssessment,
         shown_resources: tuple[str, ...],
-        history: tuple[Exchange, ...],
         *,
         emit: Emit,
         emitted: Sequence[Any],
         stopped: bool,
     ) -> PlannedAnswer:
-        decisions = [event.decision for event in emitted if isinstance(event, Decided)]
-        answered = fall_back(
-            risk, shown_resources, history, emit=emit, emitted=emitted, stopped=stopped
-        )
-        return _planned(answered, decisions)
+        plan = _plan([event.decision for event in emitted if isinstance(event, Decided)])
+        context = _context(utterance, affect, recalled, history, plan)
+        answered = fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
+        return {**answered, "plan": plan}
 
     return Node("reason", reason, parts.limits.respond, degrade)
 
 
-async def _speak(parts: Parts, utterance: str, pieces: AsyncIterator[str], emit: Emit) -> Answer:
-    """Stream pieces through the gate to the caller.
-
-    Raises:
-        NodeError: If nothing came of it that could be delivered.
-    """
-    gate = SentenceGate(parts.safety.output, replacement=WITHHELD)
-    generated, delivered = "", ""
-    async for event in gate.hold(_told_when_held(pieces, emit), utterance):
-        if isinstance(event, Released):
-            emit(Token(text=event.text))
-        elif isinstance(event, Ended):
-            generated, delivered = event.generated, event.delivered
-        else:
-            emit(Replaced(text=event.text, reasons=event.verdict.reasons))
-    if not delivered.strip():
-        raise NodeError("response", "nothing that could be delivered was generated")
-    return Answer(delivered=delivered, generated=generated, source="reasoner")
-
-
-async def _told_when_held(pieces: AsyncIterator[str], emit: Emit) -> AsyncIterator[str]:
-    """Say once that words are being held back: from then on the gate lets out whole sentences."""
-    try:
-        first = await anext(pieces, None)
-        if first is None:
-            return
-        emit(Held())
-        yield first
-        async for piece in pieces:
-            yield piece
-    finally:
-        await _close(pieces)
-
-
 def _spoken_so_far(parts: Parts) -> Callable[..., Answered]:
-    """Keep what was delivered before a failure; with nothing delivered, say so in plain words."""
+    """Keep what was delivered before a failure; with nothing delivered, say written words."""
 
     def degrade(
+        context: ReasoningContext,
         risk: RiskAssessment,
         shown_resources: tuple[str, ...],
-        history: tuple[Exchange, ...],
-        *,
         emit: Emit,
         emitted: Sequence[Any],
+        *,
         stopped: bool,
     ) -> Answered:
         said = "".join(e.text for e in emitted if isinstance(e, Token | Replaced))
+        told = [event.origin for event in emitted if isinstance(event, Voiced)]
         if stopped:
             # The person does not want to hear more now; resources come with the next reply.
             return {"answer": Answer(delivered=said, source="reasoner", interrupted=True)}
         if said.strip():
-            answer = Answer(delivered=said, source="reasoner")
+            origin = told[-1] if told else None
+            answer = Answer(delivered=said, source="reasoner", origin=origin)
         else:
-            emit(Token(text=FALLBACK))
-            answer = Answer(delivered=FALLBACK, source="fallback")
-        return _with_resources(parts, risk, shown_resources, history, answer, emit)
+            text, origin = in_place(library_of(parts), context, context.plan)
+            tell(emit, origin)
+            emit(Token(text=text))
+            answer = Answer(delivered=text, source="fallback", origin=origin)
+        return _with_resources(parts, risk, shown_resources, context.history, answer, emit)
 
     return degrade
 
@@ -282,11 +259,11 @@ def _context(
     )
 
 
-def _planned(answered: Answered, decisions: Sequence[Decision]) -> PlannedAnswer:
+def _plan(decisions: Sequence[Decision]) -> Plan:
     plan = Plan()
     for decision in decisions:
         plan = plan.deciding(decision)
-    return {**answered, "plan": plan}
+    return plan
 
 
 async def _close(source: AsyncIterator[object]) -> None:

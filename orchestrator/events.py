@@ -16,6 +16,7 @@ from affectgraph.orchestrator.state import LeftOut
 from affectgraph.perceivers.affect import Affect, Reading
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.replies.origin import ReplyOrigin
 
 
 class TurnEvent(BaseModel):
@@ -118,6 +119,13 @@ class Token(TurnEvent):
         return self.text
 
 
+class Voiced(TurnEvent):
+    """Where the words of the reply come from; told before them, and again where it changes."""
+
+    kind: Literal["voiced"] = "voiced"
+    origin: ReplyOrigin
+
+
 class Replaced(TurnEvent):
     """A policy stopped the model's words; ``text`` stands in their place."""
 
@@ -174,6 +182,7 @@ Event = (
     | Recalled
     | Decided
     | Held
+    | Voiced
     | Token
     | Replaced
     | HandedOff

@@ -22,6 +22,7 @@ from affectgraph.policies.disclosure import DisclosurePolicy
 from affectgraph.policies.output import default_output_policies
 from affectgraph.policies.triage import RiskTriage
 from affectgraph.reasoners.contracts import JointReasoner
+from affectgraph.reasoners.replies.library import WrittenReplies
 from affectgraph.reasoners.stages import SmesStaged
 
 
@@ -94,6 +95,7 @@ class Parts:
         keep_exchanges: How many past exchanges stay with the thread.
         hand_off: When a person answers instead; ``None`` for never.
         nodes: Nodes that stand in the place of the graph's own, by name.
+        replies: What is said where the reasoner fails, unless it brings written replies itself.
 
     Raises:
         BuildError: If two perceivers read the same modality, or no exchange is to be kept.
@@ -108,6 +110,7 @@ class Parts:
     keep_exchanges: int = 20
     hand_off: HandOff | None = None
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    replies: WrittenReplies = field(default_factory=WrittenReplies)
 
     def __post_init__(self) -> None:
         if self.keep_exchanges < 1:

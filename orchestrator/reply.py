@@ -11,6 +11,7 @@ from affectgraph.orchestrator.state import LeftOut, Source, TurnState
 from affectgraph.perceivers.affect import Affect, Reading
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.replies.origin import ReplyOrigin
 
 
 class Reply(BaseModel):
@@ -20,6 +21,8 @@ class Reply(BaseModel):
         text: What the person received.
         source: Who spoke last: the reasoner, the crisis responder, a person, or a fallback.
         interrupted: Whether the turn was stopped before the person had received it all.
+        origin: Whether the model's first try was said, its second, or a written reply, with codes
+            of why; ``None`` where that is not known.
         notices: Disclosures that were shown first.
         readings: One reading a modality.
         affect: Fused perception; ``None`` if nothing was perceived.
@@ -38,6 +41,7 @@ class Reply(BaseModel):
     text: str
     source: Source
     interrupted: bool = False
+    origin: ReplyOrigin | None = None
     notices: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     affect: Affect | None = None
@@ -59,6 +63,7 @@ class Reply(BaseModel):
             text=answer.delivered,
             source=answer.source,
             interrupted=answer.interrupted,
+            origin=answer.origin,
             notices=state["notices"],
             readings=state["readings"],
             affect=state["affect"],

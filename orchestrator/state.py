@@ -16,6 +16,7 @@ from affectgraph.policies.consent import Sense
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange
 from affectgraph.reasoners.plan import Plan
+from affectgraph.reasoners.replies.origin import ReplyOrigin
 
 
 class LeftOut(BaseModel):
@@ -73,6 +74,8 @@ class Answer(BaseModel):
         source: Who spoke last.
         resources: Names of the crisis resources that were shown.
         interrupted: Whether the turn was stopped before the person had received it all.
+        origin: Whether the model's first try was said, its second, or a written reply, and why;
+            ``None`` where the reasoner does not tell.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,6 +85,7 @@ class Answer(BaseModel):
     source: Source
     resources: tuple[str, ...] = ()
     interrupted: bool = False
+    origin: ReplyOrigin | None = None
 
 
 # Keys with several writers in one superstep have reducers. `None` starts a new turn: the thread's

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from affectgraph.orchestrator import Agent, Consent, Limits, Parts, Safety, Turn
-from affectgraph.orchestrator.answering import CRISIS_FALLBACK, FALLBACK
+from affectgraph.orchestrator.answering import CRISIS_FALLBACK
 from affectgraph.orchestrator.events import Event
+from affectgraph.orchestrator.speaking import FALLBACK
 from affectgraph.orchestrator.testing.fakes import FakePerceiver, FakeTextPerceiver, ListMemory
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
 from affectgraph.perceivers.affect import Reading
@@ -24,6 +25,7 @@ from affectgraph.perceivers.media import AudioFile, ImageFile
 from affectgraph.policies.crisis import CrisisReply, CrisisResponder
 from affectgraph.policies.triage import RiskTriage
 from affectgraph.policies.verdict import RiskAssessment
+from affectgraph.reasoners.replies.origin import ReplyOrigin
 
 ALL = Consent(camera=True, microphone=True, memory=True)
 QUICK = Limits(text=0.3, face=0.3, speech=0.3, recall=0.3, remember=0.3, respond=0.5)
@@ -246,7 +248,10 @@ async def test_a_reasoner_that_says_nothing_is_answered_for(
     agent = Agent(parts(reasoner=ScriptedReasoner(fault=fault)))
     reply = await agent.respond(turn(photo, note))
     assert reply.source == "fallback"
-    assert reply.text == FALLBACK
+    assert reply.origin == ReplyOrigin(source="written", reasons=("reasoner-failed",))
+    # The written replies know what was perceived, and end in a question or a word of support.
+    assert reply.text
+    assert reply.text != FALLBACK
     assert [part.node for part in reply.left_out] == ["reason"]
 
 

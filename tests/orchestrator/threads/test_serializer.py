@@ -44,7 +44,7 @@ from affectgraph.perceivers.labels import EMOTIONS
 from affectgraph.perceivers.prosody import Prosody
 from affectgraph.perceivers.turn import Consent
 from affectgraph.policies.verdict import RiskAssessment
-from affectgraph.reasoners.context import Exchange
+from affectgraph.reasoners.context import Exchange, Recap
 from affectgraph.reasoners.plan import Decision, Plan
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
@@ -84,6 +84,7 @@ EXAMPLES: tuple[BaseModel, ...] = (
     DECISION,
     Plan(user_emotion=DECISION),
     Exchange(said="a", replied="b", plan=Plan(user_emotion=DECISION), risk_level=1),
+    Recap(kept=("t1",), summary="a\nb", clip=50, clipped=1, opening="low", tokens=9),
 )
 
 

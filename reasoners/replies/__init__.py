@@ -1,0 +1,1 @@
+"""Replies worth sending: checks of what a model says, and written replies for where it fails."""
