@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from affectgraph.orchestrator.testing.vllm_process import PYTHON, VllmAt, VllmProcess, vllm_python
 from affectgraph.perceivers.models import MODELS, ModelStore
 
 REPOSITORY = Path(__file__).parent.parent
@@ -48,3 +49,26 @@ def requires_model(model_store: ModelStore) -> Callable[[str], Path]:
         return here[name]
 
     return require
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder of the small language model; the test is skipped where it is not pulled."""
+    store = ModelStore()
+    if not store.has("smollm2-135m"):
+        pytest.skip("model smollm2-135m is absent: run `affectgraph models pull`")
+    return store.folder("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def vllm_server(request: pytest.FixtureRequest) -> Iterator[VllmAt]:
+    """A real vLLM server of the small model; the test is skipped where there is no vLLM."""
+    running = VllmAt.named()
+    if running is not None:
+        yield running
+        return
+    python = vllm_python()
+    if python is None:
+        pytest.skip(f"no vLLM: make one with `.ci/vllm FOLDER` and name its python in {PYTHON}")
+    with VllmProcess(python, request.getfixturevalue("smollm2")) as server:
+        yield server

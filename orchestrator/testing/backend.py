@@ -10,9 +10,8 @@ from affectgraph.orchestrator.testing.faults import SLOWER, Fault, WrongType
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import LabelSet
-from affectgraph.reasoners.codec import allowed_labels
-from affectgraph.reasoners.contracts import LabelField, Message, Sampling
-from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.contracts import JointForm, Message, Sampling
+from affectgraph.reasoners.plan import Decision, LabelField
 
 
 class ScriptedBackend:
@@ -27,6 +26,7 @@ class ScriptedBackend:
         other: Weight of every other label.
         seconds_per_word: Pace of the response.
         seconds_per_choice: Time for a label.
+        constrains: Whether it says that it can hold a joint generation to its form.
         fault: What goes wrong. A failure is a ``BackendError``, the only error that a backend
             raises.
         after: How many words are said before it fails, hangs or gives a wrong type; -1 for
@@ -34,7 +34,7 @@ class ScriptedBackend:
 
     Attributes:
         prompts: Messages of every call, oldest first.
-        fields: Fields of every joint generation, oldest first.
+        forms: Forms of every joint generation, oldest first.
         streams: Generations that were begun.
         closed: Generations that ended or were stopped.
         warmed: How often it was warmed up.
@@ -52,11 +52,13 @@ class ScriptedBackend:
         other: float = 0.01,
         seconds_per_word: float = 0.002,
         seconds_per_choice: float = 0.005,
+        constrains: bool = True,
         fault: Fault | None = None,
         after: int = -1,
     ) -> None:
         self.prompts: list[tuple[Message, ...]] = []
-        self.fields: list[tuple[LabelField, ...]] = []
+        self.forms: list[JointForm] = []
+        self.constrains = constrains
         self.streams = 0
         self.closed = 0
         self.warmed = 0
@@ -90,15 +92,15 @@ class ScriptedBackend:
             self.closed += 1
 
     async def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
         """The decisions under their priors, then the words."""
         self.prompts.append(tuple(messages))
-        self.fields.append(tuple(fields))
+        self.forms.append(form)
         self.streams += 1
         try:
             await self._maybe_fault(-1)
-            for field in fields:
+            for field in form.fields:
                 await asyncio.sleep(self._per_choice)
                 yield self._decide(field)
             async for word in self._words(sampling):
@@ -107,7 +109,7 @@ class ScriptedBackend:
             self.closed += 1
 
     def _decide(self, field: LabelField) -> Decision:
-        belief = self._over(field.labels, allowed_labels(field))
+        belief = self._over(field.labels, field.allowed)
         if field.prior is not None:
             weighed = {label: p * field.prior[label] for label, p in belief.as_dict().items()}
             belief = Distribution.over(field.labels, weighed)

@@ -1,26 +1,32 @@
 """An OpenAI-compatible server without a model: real HTTP on the loopback, at a model's pace.
 
 It obeys what the client asks of the form of the output, as vLLM does (``structured_outputs`` with
-one of ``choice``, ``regex``, ``json``; ``response_format``), and says what it was told to say.
-What vLLM would refuse or quietly ignore is refused with HTTP 400, so that a test notices.
+one of ``choice``, ``regex``, ``json``; ``response_format``; ``logprob_token_ids``), and says what
+it was told to say. What vLLM would refuse or quietly ignore is refused with HTTP 400, so that a
+test notices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-KINDS = frozenset({"choice", "regex", "json", "grammar"})
-_GROUP = re.compile(r"(?<!\\)\(((?:[^()\\]|\\.)*)\)")
+from affectgraph.orchestrator.testing.openai_requests import (
+    RefusedError,
+    check,
+    check_completion,
+)
+from affectgraph.orchestrator.testing.openai_script import Script, pieces, text_of, tokens_of
 
+HttpFault = Literal["silent", "fails", "malformed", "wrong label", "empty"]
+"""What goes wrong with every answer: it never comes, it is HTTP 500, it is no JSON, it names a
+label that nobody offered, it says nothing."""
 
-class RefusedError(Exception):
-    """The request is refused with HTTP 400."""
+NO_LABEL = "serendipity"
 
 
 class FakeOpenAIServer:
@@ -32,11 +38,14 @@ class FakeOpenAIServer:
         weights: Probability per label that log-probabilities are told for; the choice follows
             the preference all the same.
         model: Name that it serves.
+        adapters: Further names that it serves.
         seconds_to_first: Time before the first token.
         seconds_per_token: Time between tokens.
         statuses: HTTP statuses that the next completions fail with, one each.
+        retry_after: Seconds that those failures ask to be left alone.
         cut_after: Drop the connection after so many pieces of a stream.
         free_text: What is said when nothing constrains the output, in place of ``says``.
+        fault: What goes wrong with every answer.
 
     Attributes:
         requests: Bodies of the completions asked for, oldest first.
@@ -51,20 +60,30 @@ class FakeOpenAIServer:
         prefers: Sequence[str] = (),
         weights: Mapping[str, float] | None = None,
         model: str = "fake-model",
+        adapters: Sequence[str] = (),
         seconds_to_first: float = 0.01,
         seconds_per_token: float = 0.002,
         statuses: Sequence[int] = (),
+        retry_after: float | None = None,
         cut_after: int | None = None,
         free_text: str | None = None,
+        fault: HttpFault | None = None,
     ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.abandoned = 0
         self.left = asyncio.Event()
-        self._says, self._prefers, self._weights = says, tuple(prefers), dict(weights or {})
-        self._model, self._first, self._pace = model, seconds_to_first, seconds_per_token
-        self._statuses, self._cut, self._free = list(statuses), cut_after, free_text
+        self._script = Script(says, tuple(prefers), dict(weights or {}), free_text)
+        self._models = (model, *adapters)
+        self._first, self._pace = seconds_to_first, seconds_per_token
+        self._statuses, self._retry_after = list(statuses), retry_after
+        self._cut, self._fault = cut_after, fault
         self._server: asyncio.Server | None = None
         self._handling: set[asyncio.Task[None]] = set()
+
+    def heal(self) -> None:
+        """Nothing goes wrong from now on."""
+        self._fault = None
+        self._statuses.clear()
 
     @property
     def base_url(self) -> str:
@@ -108,42 +127,124 @@ class FakeOpenAIServer:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        if (method, path) == ("GET", "/v1/models"):
-            models = [{"id": self._model, "object": "model", "created": 0, "owned_by": "fake"}]
+        route = (method, path)
+        if route == ("GET", "/v1/models"):
+            models = [
+                {"id": name, "object": "model", "created": 0, "owned_by": "fake"}
+                for name in self._models
+            ]
             await _send(writer, 200, {"object": "list", "data": models})
-        elif (method, path) == ("POST", "/v1/chat/completions"):
-            await self._complete(json.loads(body), reader, writer)
+        elif route == ("POST", "/tokenize"):
+            tokens = tokens_of(_prompt(json.loads(body)))
+            await _send(writer, 200, {"tokens": tokens, "count": len(tokens)})
+        elif route == ("POST", "/v1/completions"):
+            await self._complete(json.loads(body), writer, check_completion, self._plain)
+        elif route == ("POST", "/v1/chat/completions"):
+
+            async def chat(body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+                await self._chat(body, reader, writer)
+
+            await self._complete(json.loads(body), writer, check, chat)
         else:
             await _send(writer, 404, _error(f"no route {method} {path}"))
 
     async def _complete(
-        self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        body: dict[str, Any],
+        writer: asyncio.StreamWriter,
+        check: Callable[[Mapping[str, Any], str], None],
+        answer: Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]],
     ) -> None:
         self.requests.append(body)
-        if self._statuses:
-            status = self._statuses.pop(0)
-            await _send(writer, status, _error("made to fail"))
+        if self._fault == "silent":
+            await asyncio.Event().wait()
+        if self._statuses or self._fault == "fails":
+            status = self._statuses.pop(0) if self._statuses else 500
+            await _send(writer, status, _error("made to fail"), self._retry_after)
             return
         try:
-            self._check(body)
-            text = self._text(body)
+            name = body.get("model")
+            check(body, name if name in self._models else self._models[0])
+            await asyncio.sleep(self._first)
+            await answer(body, writer)
         except RefusedError as refusal:
             await _send(writer, 400, _error(str(refusal)))
-            return
-        await asyncio.sleep(self._first)
+
+    async def _plain(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        """Log-probabilities of given tokens after each of some prompts."""
+        ids = body["logprob_token_ids"]
+        asked = [text_of([i]) for i in ids]
+        choices = []
+        for index, prompt in enumerate(body["prompt"]):
+            told = self._script.after(text_of(prompt), asked)
+            row = {f"token_id:{i}": p for i, p in zip(self._offered(ids), told, strict=True)}
+            logprobs = {
+                "tokens": [],
+                "token_logprobs": [],
+                "text_offset": [],
+                "top_logprobs": [row],
+            }
+            choices.append(
+                {"index": index, "text": "", "finish_reason": "length", "logprobs": logprobs}
+            )
+        tokens = sum(len(prompt) for prompt in body["prompt"])
+        usage = _usage_of(tokens, len(choices))
+        whole = {"object": "text_completion", "choices": choices, "usage": usage}
+        await self._whole(writer, _envelope(body) | whole)
+
+    async def _chat(
+        self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        text = self._said(body)
         if body.get("stream"):
             await self._stream(body, text, reader, writer)
+            return
+        said = pieces(text)
+        await asyncio.sleep(self._pace * len(said))
+        choice: dict[str, Any] = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "stop",
+            "logprobs": self._logprobs(body, text) if body.get("logprobs") else None,
+        }
+        whole = {"object": "chat.completion", "choices": [choice], "usage": _usage(body, said)}
+        await self._whole(writer, _envelope(body) | whole)
+
+    async def _whole(self, writer: asyncio.StreamWriter, body: Mapping[str, Any]) -> None:
+        if self._fault == "malformed":
+            writer.write(_head(200, "application/json") + b'{"choices": [{"index": 0, "mess')
+            with suppress(ConnectionError):
+                await writer.drain()
+            return
+        await _send(writer, 200, body)
+
+    def _said(self, body: Mapping[str, Any]) -> str:
+        text = self._script.text(body)
+        if self._fault == "empty":
+            return ""
+        if self._fault != "wrong label":
+            return text
+        offered = [label for label in self._script.prefers if label in text]
+        for label in offered or [text]:
+            text = text.replace(label, NO_LABEL, 1)
+        return text
+
+    def _offered(self, ids: Sequence[int]) -> Sequence[int]:
+        """The tokens asked about, or others that nobody asked about."""
+        return [i + 100_000 for i in ids] if self._fault == "wrong label" else ids
+
+    def _logprobs(self, body: Mapping[str, Any], text: str) -> dict[str, Any]:
+        ids = body.get("logprob_token_ids")
+        if ids is None:
+            first, tops = self._script.first(text)
         else:
-            pieces = _pieces(text)
-            await asyncio.sleep(self._pace * len(pieces))
-            choice: dict[str, Any] = {
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop",
-                "logprobs": self._logprobs(text) if body.get("logprobs") else None,
-            }
-            whole = {"object": "chat.completion", "choices": [choice]}
-            await _send(writer, 200, _envelope(body) | whole | {"usage": _usage(body, pieces)})
+            told = self._script.after(_prompt(body), [text_of([i]) for i in ids])
+            tops = {f"token_id:{i}": p for i, p in zip(self._offered(ids), told, strict=True)}
+            first = next(iter(tops))
+        rows = [{"token": token, "logprob": p, "bytes": None} for token, p in tops.items()]
+        if self._fault == "empty":
+            return {"content": []}
+        return {"content": [{"token": first, "logprob": -0.1, "bytes": None, "top_logprobs": rows}]}
 
     async def _stream(
         self,
@@ -153,21 +254,30 @@ class FakeOpenAIServer:
         writer: asyncio.StreamWriter,
     ) -> None:
         writer.write(_head(200, "text/event-stream"))
-        pieces = _pieces(text)[: body.get("max_tokens") or None]
+        options = body.get("stream_options") or {}
+        told = (
+            {"usage": _usage_of(_length(body), 0)} if options.get("continuous_usage_stats") else {}
+        )
+        await _event(writer, _chunk(body, "") | told)
+        said = pieces(text)[: body.get("max_tokens") or None]
         left = asyncio.create_task(reader.read(1))  # ends only when the client goes
         try:
-            async for number, piece in self._paced(pieces):
+            async for number, piece in self._paced(said):
                 if left.done() or writer.is_closing():
                     self._abandon()
                     return
                 if number == self._cut:
                     writer.transport.abort()
                     return
+                if self._fault == "malformed":
+                    writer.write(b'data: {"choices": [{"index": 0, "del\n\n')
+                    await writer.drain()
+                    return
                 await _event(writer, _chunk(body, piece))
             await _event(writer, _chunk(body, None))
-            if (body.get("stream_options") or {}).get("include_usage"):
-                told = {"object": "chat.completion.chunk", "choices": []}
-                await _event(writer, _envelope(body) | told | {"usage": _usage(body, pieces)})
+            if options.get("include_usage"):
+                last = {"object": "chat.completion.chunk", "choices": []}
+                await _event(writer, _envelope(body) | last | {"usage": _usage(body, said)})
             writer.write(b"data: [DONE]\n\n")
             await writer.drain()
         except ConnectionError:
@@ -179,78 +289,10 @@ class FakeOpenAIServer:
         self.abandoned += 1
         self.left.set()
 
-    async def _paced(self, pieces: Sequence[str]) -> AsyncIterator[tuple[int, str]]:
-        for number, piece in enumerate(pieces):
+    async def _paced(self, said: Sequence[str]) -> AsyncIterator[tuple[int, str]]:
+        for number, piece in enumerate(said):
             await asyncio.sleep(self._pace)
             yield number, piece
-
-    def _check(self, body: dict[str, Any]) -> None:
-        old = sorted(key for key in body if key.startswith("guided_"))
-        if old:
-            raise RefusedError(f"{', '.join(old)}: use structured_outputs")
-        if body.get("model") != self._model:
-            raise RefusedError("the model is not served")
-        given = body.get("structured_outputs") or {}
-        kinds = sorted(set(given) & KINDS)
-        unknown = sorted(set(given) - KINDS - {"disable_any_whitespace", "whitespace_pattern"})
-        if unknown or ("structured_outputs" in body and len(kinds) != 1):
-            raise RefusedError(f"structured_outputs takes one kind, got {kinds or unknown}")
-        if body.get("continue_final_message"):
-            if body.get("add_generation_prompt", True):
-                raise RefusedError("continue_final_message bars add_generation_prompt")
-            if body["messages"][-1]["role"] != "assistant":
-                raise RefusedError("the final message is not the assistant's")
-
-    def _text(self, body: dict[str, Any]) -> str:
-        given = body.get("structured_outputs") or {}
-        schema = (body.get("response_format") or {}).get("json_schema")
-        if "choice" in given:
-            return self._pick(given["choice"])
-        if "regex" in given:
-            return self._matching(given["regex"])
-        if "json" in given:
-            return json.dumps(self._instance(given["json"]))
-        if schema is not None:
-            return json.dumps(self._instance(schema["schema"]))
-        if "grammar" in given:
-            raise RefusedError("this fake reads no grammars")
-        return self._says if self._free is None else self._free
-
-    def _pick(self, choices: Sequence[str]) -> str:
-        wanted = [c for p in self._prefers for c in choices if c.strip() == p]
-        return (wanted or list(choices))[0]
-
-    def _matching(self, pattern: str) -> str:
-        """A text that the pattern matches: a choice for each group, the response at the end."""
-
-        def choose(group: re.Match[str]) -> str:
-            options = [re.sub(r"\\(.)", r"\1", option) for option in group[1].split("|")]
-            return self._pick(options)
-
-        text = _GROUP.sub(choose, pattern).replace("\\n]", "]").replace("\\n", "\n")
-        text = text.replace("[^]+", self._says).replace("[^]*", self._says)
-        if not re.fullmatch(pattern, text):
-            raise RefusedError("this fake cannot follow the regex")
-        return text
-
-    def _instance(self, schema: Mapping[str, Any]) -> dict[str, str]:
-        fields: Mapping[str, Mapping[str, Any]] = schema.get("properties") or {}
-        return {
-            name: self._pick(field["enum"]) if "enum" in field else self._says
-            for name, field in fields.items()
-        }
-
-    def _logprobs(self, text: str) -> dict[str, Any]:
-        # A tokenizer would cut labels somewhere; the first three characters stand for its cut.
-        weights = self._weights or {text.strip(): 1.0}
-        lead = " " if text.startswith(" ") else ""
-        tops = [
-            {"token": lead + label[:3], "logprob": math.log(p), "bytes": None}
-            for label, p in weights.items()
-            if p > 0
-        ]
-        first = {"token": text[: 3 + len(lead)], "logprob": tops[0]["logprob"], "bytes": None}
-        return {"content": [first | {"top_logprobs": tops}]}
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[str, str, bytes] | None:
@@ -265,14 +307,21 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, str, bytes] | None:
     return method, path, body
 
 
-def _head(status: int, kind: str) -> bytes:
+def _head(status: int, kind: str, retry_after: float | None = None) -> bytes:
     # HTTP/1.1 without a length: the body ends with the connection.
-    lines = (f"HTTP/1.1 {status} Fake", f"content-type: {kind}", "connection: close")
+    lines = [f"HTTP/1.1 {status} Fake", f"content-type: {kind}", "connection: close"]
+    if retry_after is not None:
+        lines.append(f"retry-after: {retry_after:g}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-async def _send(writer: asyncio.StreamWriter, status: int, body: Mapping[str, Any]) -> None:
-    writer.write(_head(status, "application/json") + json.dumps(body).encode())
+async def _send(
+    writer: asyncio.StreamWriter,
+    status: int,
+    body: Mapping[str, Any],
+    retry_after: float | None = None,
+) -> None:
+    writer.write(_head(status, "application/json", retry_after) + json.dumps(body).encode())
     with suppress(ConnectionError):
         await writer.drain()
 
@@ -291,22 +340,34 @@ def _envelope(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chunk(body: Mapping[str, Any], piece: str | None) -> dict[str, Any]:
-    delta = {} if piece is None else {"content": piece}
+    delta = {} if piece is None else {"role": "assistant", "content": piece}
     finish = "stop" if piece is None else None
     choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
     return _envelope(body) | {"object": "chat.completion.chunk", "choices": [choice]}
 
 
-def _pieces(text: str) -> list[str]:
-    """Words with the space before them, as a tokenizer would cut them."""
-    return re.findall(r"\s?[^\s]+|\s", text)
+def _prompt(body: Mapping[str, Any]) -> str:
+    """The text of a prompt, plain or of a chat."""
+    if "prompt" in body:
+        return str(body["prompt"])
+    turns = [f"<{m['role']}>{m['content']}" for m in body["messages"]]
+    closed = "" if body.get("continue_final_message") else "\n<assistant>"
+    return "\n".join(turns) + closed
 
 
-def _usage(body: Mapping[str, Any], pieces: Sequence[str]) -> dict[str, Any]:
-    prompt = sum(len(_pieces(message["content"])) for message in body["messages"])
+def _usage(body: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    return _usage_of(_length(body), len(said))
+
+
+def _length(body: Mapping[str, Any]) -> int:
+    """Tokens of a chat prompt."""
+    return sum(len(pieces(message["content"])) for message in body["messages"])
+
+
+def _usage_of(prompt: int, said: int) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt,
-        "completion_tokens": len(pieces),
-        "total_tokens": prompt + len(pieces),
+        "completion_tokens": said,
+        "total_tokens": prompt + said,
         "prompt_tokens_details": {"cached_tokens": prompt // 2},
     }

@@ -3,52 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from affectgraph.reasoners.backends.decoder import C, Decoder
+from affectgraph.reasoners.backends.trie import TokenTrie
 from affectgraph.reasoners.contracts import Sampling
-
-
-@dataclass
-class TokenTrie:
-    """Labels as one tree of tokens, a parent before its children.
-
-    Attributes:
-        ids: Token of each node.
-        depths: Its depth, from 0.
-        parents: Index of its parent, -1 at the root.
-        paths: For each label, its nodes from the root on.
-    """
-
-    ids: list[int] = field(default_factory=list)
-    depths: list[int] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    paths: list[tuple[int, ...]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]]) -> TokenTrie:
-        """Build the tree.
-
-        Args:
-            sequences: Tokens of each label. No one may begin another: end them with a token that
-                stands in none, such as a line break.
-        """
-        trie, known = cls(), dict[tuple[int, int], int]()
-        for sequence in sequences:
-            path, parent = list[int](), -1
-            for depth, token in enumerate(sequence):
-                if (parent, token) not in known:
-                    known[parent, token] = len(trie.ids)
-                    trie.ids.append(token)
-                    trie.depths.append(depth)
-                    trie.parents.append(parent)
-                parent = known[parent, token]
-                path.append(parent)
-            trie.paths.append(tuple(path))
-        return trie
 
 
 def constrained_probs(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
@@ -16,7 +17,7 @@ from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
 from affectgraph.perceivers.affect import Distribution
-from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.errors import BackendError, SetupError
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.reasoners.backends.decoder import Cache, Decoder
 from affectgraph.reasoners.backends.decoding import (
@@ -26,9 +27,9 @@ from affectgraph.reasoners.backends.decoding import (
 )
 from affectgraph.reasoners.backends.llama import Llama, is_plain_llama
 from affectgraph.reasoners.backends.usage import Usage
-from affectgraph.reasoners.codec import HEADERS, RESPONSE_HEADER, allowed_labels, spoken
-from affectgraph.reasoners.contracts import LabelField, Message, Sampling
-from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.codecs.contracts import Codec, gap, stop_of
+from affectgraph.reasoners.contracts import JointForm, Message, Sampling
+from affectgraph.reasoners.plan import Decision, LabelField, Plan, StageName
 
 _CHUNK = 256
 _CACHES = 6
@@ -87,9 +88,9 @@ class LocalEngine:
 
     def choose(self, messages: Sequence[Message], labels: LabelSet, stop: Event) -> Distribution:
         """Distribution over labels under constrained decoding (see ``constrained_probs``)."""
-        ids, continues = self._prompt(messages)
+        ids, begun = self._prompt(messages)
         after = self._prefill(ids, stop, room=32)
-        sequences = [self._label(label, continues=continues) for label in labels.labels]
+        sequences = [self._label(label, begun) for label in labels.labels]
         probs = constrained_probs(self._model, self._cache, after, sequences)
         return Distribution.over(labels, dict(zip(labels.labels, probs, strict=True)))
 
@@ -107,6 +108,10 @@ class LocalEngine:
         finally:
             self._cache = cache
 
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+        return [len(self._encode(text)) for text in texts]
+
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, ngram: int, stop: Event
     ) -> Iterator[str]:
@@ -118,39 +123,68 @@ class LocalEngine:
     def stream_joint(
         self,
         messages: Sequence[Message],
-        fields: Sequence[LabelField],
+        form: JointForm,
         sampling: Sampling,
         ngram: int,
         stop: Event,
     ) -> Iterator[Decision | str]:
-        """Decide each field in order, then speak; everything goes through one cache."""
-        ids, _ = self._prompt(messages)
-        after = self._prefill(ids, stop, room=sampling.max_tokens + 32 * (len(fields) + 1))
-        usage = self.usage
-        pending: list[int] = []  # a label goes through the model together with the next header
-        for field in fields:
-            after = self._extend(pending + self._encode(HEADERS[field.stage]), stop)
-            decision = self._decide(field, after)
-            yield decision
-            pending = self._label(decision.label, continues=True)
-        after = self._extend(pending + self._encode(RESPONSE_HEADER), stop)
-        self.usage = usage
-        yield from self._speak(after, sampling, ngram, self._replies(messages), stop)
+        """Decide each field in order, then speak; everything goes through one cache.
 
-    def _decide(self, field: LabelField, after: Tensor) -> Decision:
-        labels = allowed_labels(field)
-        sequences = [self._label(label, continues=True) for label in labels]
+        The form's fixed texts are not generated but given, each together with the label before.
+        """
+        ids, _ = self._prompt(messages)
+        after = self._prefill(ids, stop, room=sampling.max_tokens + 32 * (len(form.fields) + 1))
+        usage, codec, plan = self.usage, form.codec, Plan()
+        stages: list[StageName] = [*(field.stage for field in form.fields), "response"]
+        due = self._encode(codec.lead(plan, stages[0]))
+        for field, after_it in zip(form.fields, stages[1:], strict=True):
+            after = self._extend(due, stop) if due else after
+            decision, due = self._decide(field, codec, plan, after_it, after)
+            plan = plan.deciding(decision)
+            yield decision
+        after = self._extend(due, stop) if due else after
+        self.usage = usage
+        pieces = self._speak(after, sampling, ngram, self._replies(messages), stop)
+        yield from self._formed(pieces, codec)
+
+    def _formed(self, pieces: Generator[str, None, None], codec: Codec) -> Iterator[str]:
+        """The words of a response that a form encloses, until its end.
+
+        Nothing masks the model's words, so what the form cannot hold (a raw line break within
+        JSON) ends the response too.
+        """
+        parser = codec.parser(self._name, ())
+        parser.feed(codec.lead(Plan(), "response"))
+        with closing(pieces):
+            for piece in pieces:
+                try:
+                    found = parser.feed(piece)
+                except BackendError:
+                    return
+                yield from (item for item in found if isinstance(item, str))
+                if parser.done:
+                    return
+
+    def _decide(
+        self, field: LabelField, codec: Codec, plan: Plan, after_it: StageName, after: Tensor
+    ) -> tuple[Decision, list[int]]:
+        """Decide a field; give the tokens of its label and of what the form has after it too."""
+        labels, begun = field.allowed, len(codec.lead(plan, field.stage))
+        plans = [plan.deciding(field.certain(label, self._name)) for label in labels]
+        # What follows a label ends it, so that no label begins another.
+        sequences = [self._encode(codec.lead(then, after_it)[begun:]) for then in plans]
         probs = constrained_probs(self._model, self._cache, after, sequences)
         weights = dict(zip(labels, probs, strict=True))
         if field.prior is not None:
             weights = {label: p * field.prior[label] for label, p in weights.items()}
         distribution = Distribution.over(field.labels, weights)
-        return Decision(
+        decision = Decision(
             stage=field.stage,
             distribution=distribution,
             label=distribution.top,
             source=self._name,
         )
+        return decision, sequences[labels.index(decision.label)]
 
     def _speak(
         self,
@@ -159,7 +193,7 @@ class LocalEngine:
         ngram: int,
         avoid: Sequence[Sequence[int]],
         stop: Event,
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         sampler = Sampler(sampling, ngram=ngram, avoid=avoid)
         pieces = DecodeStream(skip_special_tokens=True)
         said, opened = 0, False
@@ -222,25 +256,28 @@ class LocalEngine:
             after = self._model.extend(self._cache, ids[start : start + _CHUNK])
         return after
 
-    def _prompt(self, messages: Sequence[Message]) -> tuple[list[int], bool]:
-        """Tokens of a chat and whether its last message is to be continued."""
+    def _prompt(self, messages: Sequence[Message]) -> tuple[list[int], str | None]:
+        """Tokens of a chat, and its last message if that is to be continued."""
         continues = bool(messages) and messages[-1].role == "assistant"
         ids = [i for m in (messages[:-1] if continues else messages) for i in self._message(m)]
         ids += [self._start, *self._encode("assistant\n")]
-        return ids + (self._encode(messages[-1].content) if continues else []), continues
+        if not continues:
+            return ids, None
+        return ids + self._encode(messages[-1].content), messages[-1].content
 
     def _message(self, message: Message) -> list[int]:
         text = self._encode(f"{message.role}\n{message.content}")
         return [self._start, *text, self._end, *self._encode("\n")]
 
-    def _label(self, label: str, *, continues: bool) -> list[int]:
+    def _label(self, label: str, begun: str | None) -> list[int]:
         # Ended, so that no label begins another.
-        return self._encode(f" {label}\n") if continues else [*self._encode(label), self._end]
+        if begun is None:
+            return [*self._encode(label), self._end]
+        return self._encode(f"{gap(begun)}{label}{stop_of(begun)}")
 
     def _replies(self, messages: Sequence[Message]) -> list[list[int]]:
         """What the model said before, so that it does not say it again."""
-        before = [spoken(m.content) for m in messages[:-1] if m.role == "assistant"]
-        return [self._encode(f" {words}") for words in before if words is not None]
+        return [self._encode(f" {m.words}") for m in messages[:-1] if m.words]
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text).ids)

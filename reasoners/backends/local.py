@@ -22,8 +22,8 @@ from affectgraph.perceivers.errors import (
 )
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.perceivers.models import ModelStore, ModelUse
-from affectgraph.reasoners.backends.usage import OnUsage, Usage
-from affectgraph.reasoners.contracts import LabelField, Message, Sampling
+from affectgraph.reasoners.backends.usage import OnUsage, Usage, tell
+from affectgraph.reasoners.contracts import JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class LocalBackend:
     """
 
     provider = "local"
+    constrains = True
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class LocalBackend:
         # One place: the model keeps one cache. An abandoned call keeps its place until its
         # thread has stopped, so two calls never meet in the model.
         self._pool = BlockingPool(size=1)
+        self._counting = BlockingPool(size=1)
         self._stops: set[Event] = set()
         self._alive: WeakSet[Thread] = WeakSet()
         self._at_exit = False
@@ -110,6 +112,11 @@ class LocalBackend:
         """
         return await self._call(lambda engine, stop: engine.score(prompt, continuations, stop))
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text in the model's vocabulary; waits for no other call once loaded."""
+        pool = self._pool if self._engine is None else self._counting
+        return await pool.run(lambda: self._guarded(Event(), lambda engine: engine.count(texts)))
+
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[str]:
         """Stream text in whole characters; closing the iterator stops the model."""
         return self._stream(
@@ -117,11 +124,11 @@ class LocalBackend:
         )
 
     def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
         """Decide each field under its prior, then stream the response; one cache throughout."""
         return self._stream(
-            lambda engine, stop: engine.stream_joint(messages, fields, sampling, self._ngram, stop)
+            lambda engine, stop: engine.stream_joint(messages, form, sampling, self._ngram, stop)
         )
 
     async def _call(self, call: Callable[[LocalEngine, Event], T]) -> T:
@@ -200,8 +207,7 @@ class LocalBackend:
         return self._engine
 
     def _tell(self, usage: Usage) -> None:
-        if self._on_usage is not None:
-            self._on_usage(usage)
+        tell(usage, self._on_usage)
 
 
 def _settle(stops: set[Event], threads: WeakSet[Thread]) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from affectgraph.perceivers import tracing
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.labels import LabelSet
-from affectgraph.reasoners.contracts import Backend, LabelField, Message, Sampling
+from affectgraph.reasoners.backends.usage import OnUsage, Usage, overhearing
+from affectgraph.reasoners.contracts import Backend, JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision
 
 Item = TypeVar("Item")
+
+_NO_CALLS: Final = frozenset({"close", "count_tokens"})
+"""Abilities that ask no model."""
 
 
 class TracedBackend:
@@ -38,10 +41,16 @@ class TracedBackend:
         """Name of the wrapped backend."""
         return self._backend.name
 
+    @property
+    def constrains(self) -> bool:
+        """Whether the wrapped backend can hold a form."""
+        return self._backend.constrains
+
     def __getattr__(self, attribute: str) -> Any:
         """Optional abilities of the wrapped backend; they are model calls too."""
         ability = getattr(self._backend, attribute)
-        return self._spanned(attribute, ability) if iscoroutinefunction(ability) else ability
+        calls_model = iscoroutinefunction(ability) and attribute not in _NO_CALLS
+        return self._spanned(attribute, ability) if calls_model else ability
 
     async def warm_up(self) -> None:
         """Warm the wrapped backend up."""
@@ -51,7 +60,8 @@ class TracedBackend:
         """Choose a label, inside a span."""
         span = self._open("choose", messages)
         try:
-            chosen = await self._backend.choose(messages, labels)
+            with overhearing(_counter(span)):
+                chosen = await self._backend.choose(messages, labels)
         except BaseException as error:
             _fail(span, error)
             raise
@@ -67,11 +77,11 @@ class TracedBackend:
         return self._watched(self._backend.stream(messages, sampling), span)
 
     def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
         """Stream decisions and text, inside one span."""
         span = self._open("chat", messages, sampling)
-        return self._watched(self._backend.stream_joint(messages, fields, sampling), span)
+        return self._watched(self._backend.stream_joint(messages, form, sampling), span)
 
     def _spanned(
         self, name: str, ability: Callable[..., Awaitable[Item]]
@@ -79,7 +89,8 @@ class TracedBackend:
         async def call(*arguments: object) -> Item:
             span = self._open(name, ())
             try:
-                return await ability(*arguments)
+                with overhearing(_counter(span)):
+                    return await ability(*arguments)
             except BaseException as error:
                 _fail(span, error)
                 raise
@@ -91,16 +102,21 @@ class TracedBackend:
     async def _watched(self, source: AsyncIterator[Item], span: Span) -> AsyncIterator[Item]:
         # The span is not made current: a generator may be resumed in another context.
         started, pieces, first = time.perf_counter(), list[str](), True
+        counted = _counter(span)
         try:
-            async with aclosing(source) as items:  # type: ignore[type-var]
-                async for item in items:
-                    if isinstance(item, str):
-                        if first:
-                            waited = time.perf_counter() - started
-                            span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
-                            first = False
-                        pieces.append(item)
-                    yield item
+            while True:
+                # Step by step, as the consumer's own calls must not be counted here.
+                with overhearing(counted):
+                    item = await anext(source, None)
+                if item is None:
+                    return
+                if isinstance(item, str):
+                    if first:
+                        waited = time.perf_counter() - started
+                        span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
+                        first = False
+                    pieces.append(item)
+                yield item
         except GeneratorExit:
             span.set_attribute("affectgraph.stopped", True)
             raise
@@ -108,8 +124,12 @@ class TracedBackend:
             _fail(span, error)
             raise
         finally:
-            self._content(span, "gen_ai.output.messages", "".join(pieces))
-            span.end()
+            try:
+                with overhearing(counted):
+                    await source.aclose()  # type: ignore[attr-defined]
+            finally:
+                self._content(span, "gen_ai.output.messages", "".join(pieces))
+                span.end()
 
     def _open(
         self, operation: str, messages: Sequence[Message], sampling: Sampling | None = None
@@ -134,6 +154,20 @@ class TracedBackend:
     def _content(self, span: Span, attribute: str, text: str) -> None:
         if self._capture:
             span.set_attribute(attribute, text)
+
+
+def _counter(span: Span) -> OnUsage:
+    """Adds what the calls of a span cost, and tells the span."""
+    total = Usage()
+
+    def count(usage: Usage) -> None:
+        nonlocal total
+        total += usage
+        span.set_attribute("gen_ai.usage.input_tokens", total.prompt_tokens)
+        span.set_attribute("gen_ai.usage.output_tokens", total.completion_tokens)
+        span.set_attribute("gen_ai.usage.cache_read.input_tokens", total.cached_tokens)
+
+    return count
 
 
 def _fail(span: Span, error: BaseException) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import threading
@@ -19,8 +18,9 @@ from affectgraph.perceivers.labels import MESC_7, LabelSet
 from affectgraph.perceivers.models import ModelStore
 from affectgraph.reasoners.backends.local import LocalBackend
 from affectgraph.reasoners.backends.usage import Usage
-from affectgraph.reasoners.contracts import Backend, LabelField, Message, Sampling
-from affectgraph.reasoners.plan import Decision
+from affectgraph.reasoners.codecs import CODECS, codec_named
+from affectgraph.reasoners.contracts import Backend, JointForm, LabelField, Message, Sampling
+from affectgraph.reasoners.plan import Decision, Plan
 from affectgraph.reasoners.taxonomy import ESCONV_8, MESC_10
 
 if TYPE_CHECKING:
@@ -39,46 +39,8 @@ FIELDS = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of random weights with a byte-level vocabulary, as a pulled model would lie."""
-    from safetensors.torch import save_file
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    made = tmp_path_factory.mktemp("tiny-llama")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([SAID, *MESC_7.labels, *MESC_10.labels], trainer)
-    tokenizer.save(str(made / "tokenizer.json"))
-    config = {
-        "model_type": "llama", "hidden_act": "silu", "num_hidden_layers": 2, "hidden_size": 32,
-        "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-5, "max_position_embeddings": 600, "rope_theta": 10000.0,
-        "vocab_size": tokenizer.get_vocab_size(), "tie_word_embeddings": True,
-        "bos_token_id": 1, "eos_token_id": 2,
-    }  # fmt: skip
-    (made / "config.json").write_text(json.dumps(config))
-    torch.manual_seed(1)
-    shapes = {"model.embed_tokens": (config["vocab_size"], 32), "model.norm": (32,)}
-    for layer in range(2):
-        shapes |= {
-            f"model.layers.{layer}.{name}": shape
-            for name, shape in {
-                "input_layernorm": (32,), "post_attention_layernorm": (32,),
-                "self_attn.q_proj": (32, 32), "self_attn.k_proj": (16, 32),
-                "self_attn.v_proj": (16, 32), "self_attn.o_proj": (32, 32),
-                "mlp.gate_proj": (48, 32), "mlp.up_proj": (48, 32), "mlp.down_proj": (32, 48),
-            }.items()
-        }  # fmt: skip
-    weights = {f"{name}.weight": torch.randn(shape) * 0.4 for name, shape in shapes.items()}
-    save_file(weights, made / "model.safetensors")
-    return made
+def folder(tiny_llama: Path) -> Path:
+    return tiny_llama
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +88,8 @@ def test_constrained_choice_is_what_masked_sampling_gives(
     """Against the definition: token by token, masked to what may follow, one label at a time."""
 
     found = engine.choose(BEGUN, labels, Event())
-    ids, _ = engine._prompt(BEGUN)
-    sequences = [engine._label(label, continues=True) for label in labels.labels]
+    ids, begun = engine._prompt(BEGUN)
+    sequences = [engine._label(label, begun) for label in labels.labels]
     for label, sequence in zip(labels.labels, sequences, strict=True):
         cache, probability = engine._model.new_cache(), 1.0
         logits = engine._model.extend(cache, ids)
@@ -314,10 +276,12 @@ async def test_a_prompt_that_does_not_fit_is_a_permanent_error(backend: LocalBac
 
 
 async def test_joint_decides_in_order_under_priors_and_then_speaks(backend: LocalBackend) -> None:
+    order = ("strategy", "user_emotion", "system_emotion", "response")
     for certain in ("fear", "joy"):
         prior = Distribution.over(MESC_7, {certain: 1.0})
         fields = (FIELDS[1], LabelField(stage="user_emotion", labels=MESC_7, prior=prior))
-        items = [item async for item in backend.stream_joint(ASKED, fields, Sampling(max_tokens=8))]
+        form = JointForm(fields, codec_named("lines", order))
+        items = [item async for item in backend.stream_joint(ASKED, form, Sampling(max_tokens=8))]
         first, second = items[:2]
         assert isinstance(first, Decision)
         assert isinstance(second, Decision)
@@ -335,7 +299,8 @@ async def test_joint_decides_like_choose_and_weighs_by_the_prior(backend: LocalB
         ),
     )
     field = LabelField(stage="user_emotion", labels=MESC_7, prior=prior)
-    async with aclosing(backend.stream_joint(ASKED, [field], Sampling(max_tokens=1))) as items:  # type: ignore[type-var]
+    form = JointForm((field,), codec_named("lines"))
+    async with aclosing(backend.stream_joint(ASKED, form, Sampling(max_tokens=1))) as items:  # type: ignore[type-var]
         decision = await anext(items)
     assert isinstance(decision, Decision)
     weighed = {label: alone[label] * prior[label] for label in alone.labels}
@@ -479,3 +444,36 @@ def test_a_process_may_exit_in_the_middle_of_a_stream(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_joint_writes_the_form_that_it_is_told(engine: LocalEngine, name: str) -> None:
+    """The cache holds the prompt and, token by token, the form that the codec writes."""
+    codec = codec_named(name)
+    known = {field.stage: field for field in FIELDS}
+    fields = tuple(known[stage] for stage in codec.order if stage != "response" and stage in known)
+    items = list(
+        engine.stream_joint(ASKED, JointForm(fields, codec), Sampling(max_tokens=6), 0, Event())
+    )
+    plan = Plan()
+    for item in items[: len(fields)]:
+        assert isinstance(item, Decision)
+        plan = plan.deciding(item)
+    assert [d.stage for d in plan.decided(codec.order)] == [field.stage for field in fields]
+    begun, _ = engine._prompt(
+        [*ASKED, Message(role="assistant", content=codec.lead(plan, "response"))]
+    )
+    assert engine._cache.ids[: len(begun)] == begun
+
+
+async def test_a_label_that_continues_a_bracket_stands_close(backend: LocalBackend) -> None:
+    """As the joint form has it, so that both forms decide alike with every codec."""
+    for name in CODECS:
+        codec = codec_named(name)
+        begun = [*ASKED, Message(role="assistant", content=codec.lead(Plan(), FIELDS[0].stage))]
+        alone = await backend.choose(begun, MESC_7)
+        form = JointForm(FIELDS[:1], codec)
+        async with aclosing(backend.stream_joint(ASKED, form, Sampling(max_tokens=1))) as items:  # type: ignore[type-var]
+            decision = await anext(items)
+        assert isinstance(decision, Decision)
+        assert decision.distribution.probs == pytest.approx(alone.probs, abs=1e-4)

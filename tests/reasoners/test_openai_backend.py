@@ -10,9 +10,11 @@ from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7
-from affectgraph.reasoners.backends.openai import OpenAIBackend, Structured
+from affectgraph.reasoners.backends.openai import OpenAIBackend
+from affectgraph.reasoners.backends.requests import Structured
 from affectgraph.reasoners.backends.usage import Usage
-from affectgraph.reasoners.contracts import Backend, LabelField, Message, Sampling
+from affectgraph.reasoners.codecs import codec_named
+from affectgraph.reasoners.contracts import Backend, JointForm, LabelField, Message, Sampling
 from affectgraph.reasoners.plan import Decision
 from affectgraph.reasoners.taxonomy import MESC_10
 
@@ -27,6 +29,7 @@ FIELDS = (
         prior=Distribution.over(MESC_7, {"joy": 1, "neutral": 1}),
     ),
 )
+FORM = JointForm(FIELDS, codec_named("lines"))
 
 
 def backend(
@@ -128,9 +131,10 @@ async def test_stream_gives_pieces_and_usage() -> None:
 
 async def test_joint_is_one_request_and_obeys_order_and_prior() -> None:
     order = (FIELDS[1], FIELDS[2], FIELDS[0])
+    form = JointForm(order, codec_named("lines", [*(field.stage for field in order), "response"]))
     async with FakeOpenAIServer("Well done!", prefers=["joy", "Approval"]) as server:
         made = backend(server)
-        items = [item async for item in made.stream_joint(ASKED, order, Sampling())]
+        items = [item async for item in made.stream_joint(ASKED, form, Sampling())]
         await made.close()
     decisions = [item for item in items if isinstance(item, Decision)]
     assert [(d.stage, d.label) for d in decisions] == [
@@ -149,7 +153,7 @@ async def test_joint_without_constraints_rests_on_the_instruction() -> None:
     text = "User emotion: joy\nStrategy: Approval\nSystem emotion: joy\nResponse: Well done!"
     async with FakeOpenAIServer(free_text=text) as server:
         made = backend(server, structured="none")
-        items = [item async for item in made.stream_joint(ASKED, FIELDS, Sampling())]
+        items = [item async for item in made.stream_joint(ASKED, FORM, Sampling())]
         await made.close()
     assert [i.label for i in items if isinstance(i, Decision)] == ["joy", "Approval", "joy"]
     assert "Strategy: one of" in server.requests[0]["messages"][-1]["content"]
@@ -159,7 +163,7 @@ async def test_joint_out_of_form_is_an_error() -> None:
     async with FakeOpenAIServer(free_text="I am glad to hear that!\nTell me more.") as server:
         made = backend(server, structured="none")
         with pytest.raises(BackendError, match="User emotion"):
-            _ = [item async for item in made.stream_joint(ASKED, FIELDS, Sampling())]
+            _ = [item async for item in made.stream_joint(ASKED, FORM, Sampling())]
         await made.close()
 
 

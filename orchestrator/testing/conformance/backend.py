@@ -13,7 +13,8 @@ from affectgraph.orchestrator.testing.conformance.values import verify_decision,
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7
-from affectgraph.reasoners.contracts import Backend, LabelField, Message, Sampling
+from affectgraph.reasoners.codecs import CODECS
+from affectgraph.reasoners.contracts import Backend, JointForm, LabelField, Message, Sampling
 from affectgraph.reasoners.taxonomy import MESC_10
 
 Prompt = tuple[Message, ...]
@@ -29,6 +30,7 @@ FIELDS = (
     LabelField(stage="strategy", labels=MESC_10),
 )
 """One field whose prior bars most labels, one that is open."""
+FORM = JointForm(FIELDS, CODECS["lines"]())
 
 
 class BackendSuite(StreamSuite[Backend, Prompt]):
@@ -78,6 +80,13 @@ class BackendSuite(StreamSuite[Backend, Prompt]):
             "A backend has a name, the same from the start: provider and model.",
         )
 
+    def test_it_says_whether_it_holds_a_form(self) -> None:
+        """The joint form is one request or several by it, before it is warmed up too."""
+        want(
+            isinstance(self.make().constrains, bool),
+            "A backend says whether it can hold a joint generation to its form (constrains).",
+        )
+
     def test_it_chooses_among_the_labels(self) -> None:
         """A label that nobody offered is no answer."""
         part = self.make()
@@ -124,15 +133,42 @@ class BackendSuite(StreamSuite[Backend, Prompt]):
                         "A backend never decides a label that the field's prior gives no weight.",
                     )
 
-    def _joint(self) -> list[list[Any]]:
+    def test_the_codec_leaves_no_trace(self) -> None:
+        """Decisions and words are the same things, however the model had to write them."""
+        forms = [JointForm(FIELDS, codec()) for codec in CODECS.values()]
+        for form, items in zip(forms, self._joint(self.samples()[:1], forms, WORDS), strict=False):
+            told = [getattr(item, "stage", None) for item in items[: len(FIELDS)]]
+            want(
+                told == [field.stage for field in FIELDS],
+                f"A backend's joint generation decides in every codec, in {form.codec.name!r} too.",
+            )
+            words = "".join(items[len(FIELDS) :])
+            # A model may quote what was said: only in JSON is a quotation mark the form's.
+            marks = (":", '"') if form.codec.name == "json" else (":",)
+            want(
+                words and words == words.lstrip() and not words.startswith(marks),
+                f"A backend's joint generation strips the form off the words; {form.codec.name!r}"
+                " is still to be seen.",
+            )
+
+    def _joint(
+        self,
+        samples: Sequence[Prompt] | None = None,
+        forms: Sequence[JointForm] = (FORM,),
+        sampling: Sampling | None = None,
+    ) -> list[list[Any]]:
+        """What joint generations give; none where the backend says that it holds no form."""
         part = self.make()
+        if not part.constrains:
+            return []
 
         async def generated() -> list[list[Any]]:
             await self.prepare(part)
             try:
                 return [
-                    [item async for item in part.stream_joint(sample, FIELDS, Sampling())]
-                    for sample in self.samples()
+                    [item async for item in part.stream_joint(sample, form, sampling or Sampling())]
+                    for sample in (self.samples() if samples is None else samples)
+                    for form in forms
                 ]
             finally:
                 await self.release(part)
@@ -154,7 +190,7 @@ class BackendThatFailsSuite(BackendSuite):
             _ = [item async for item in part.stream(sample, WORDS)]
 
         async def joint() -> None:
-            _ = [item async for item in part.stream_joint(sample, FIELDS, WORDS)]
+            _ = [item async for item in part.stream_joint(sample, FORM, WORDS)]
 
         async def failing() -> None:
             for call in (lambda: part.choose(sample, MESC_7), streamed, joint):

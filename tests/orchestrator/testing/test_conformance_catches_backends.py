@@ -14,7 +14,8 @@ from affectgraph.orchestrator.testing.conformance.suite import Suite
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
-from affectgraph.reasoners.contracts import LabelField, Message, Sampling
+from affectgraph.reasoners.codecs import JsonObject
+from affectgraph.reasoners.contracts import JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision
 
 Failing = Callable[[type[Suite[Any, Any, Any]]], set[str]]
@@ -45,19 +46,41 @@ class ChoosesFromItsOwnLabels(Quick):
 
 class IgnoresPriors(Quick):
     async def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
-        bare = [field.model_copy(update={"prior": None}) for field in fields]
-        async for item in super().stream_joint(messages, bare, sampling):
+        bare = tuple(field.model_copy(update={"prior": None}) for field in form.fields)
+        async for item in super().stream_joint(messages, JointForm(bare, form.codec), sampling):
             yield item
 
 
 class DecidesBackwards(Quick):
     async def stream_joint(
-        self, messages: Sequence[Message], fields: Sequence[LabelField], sampling: Sampling
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
     ) -> AsyncIterator[Decision | str]:
-        async for item in super().stream_joint(messages, fields[::-1], sampling):
+        decided = []
+        async for item in super().stream_joint(messages, form, sampling):
+            if isinstance(item, Decision):
+                decided.append(item)
+            else:
+                while decided:
+                    yield decided.pop()
+                yield item
+
+
+class ShowsTheForm(Quick):
+    async def stream_joint(
+        self, messages: Sequence[Message], form: JointForm, sampling: Sampling
+    ) -> AsyncIterator[Decision | str]:
+        async for item in super().stream_joint(messages, form, sampling):
+            if item == "I" and isinstance(form.codec, JsonObject):
+                yield '"'
             yield item
+
+
+class DoesNotSay(Quick):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.constrains = None  # type: ignore[assignment]
 
 
 class IsRenamed(Quick):
@@ -80,6 +103,7 @@ class Quotes(Quick):
 
 
 JOINT = "test_the_joint_form_decides_first_and_in_order"
+CODEC = "test_the_codec_leaves_no_trace"
 FAILURE = "test_a_failure_is_a_backend_error"
 BACKENDS: list[tuple[Callable[[], Any], Callable[[], Any], set[str]]] = [
     (Quick, lambda: Quick(fault="fails"), set()),
@@ -94,7 +118,9 @@ BACKENDS: list[tuple[Callable[[], Any], Callable[[], Any], set[str]]] = [
         lambda: Quick(fault="fails"),
         {"test_a_barred_label_is_never_decided"},
     ),
-    (DecidesBackwards, lambda: Quick(fault="fails"), {JOINT}),
+    (DecidesBackwards, lambda: Quick(fault="fails"), {JOINT, CODEC}),
+    (ShowsTheForm, lambda: Quick(fault="fails"), {CODEC}),
+    (DoesNotSay, lambda: Quick(fault="fails"), {"test_it_says_whether_it_holds_a_form"}),
     (IsRenamed, lambda: Quick(fault="fails"), {"test_it_has_a_name"}),
     (Quick, Quick, {FAILURE}),
     (Quick, lambda: Breaks(fault="fails"), {FAILURE}),
