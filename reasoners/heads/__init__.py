@@ -1,0 +1,1 @@
+"""Small classifiers over dialogues that decide labels of the plan."""
