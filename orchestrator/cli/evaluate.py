@@ -41,6 +41,21 @@ def evaluate(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Whether kept predictions count.")
     ] = True,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A language model's checkpoint that mesc and esconv ask by itself."),
+    ] = None,
+    agent: Annotated[
+        bool, typer.Option("--agent", help="Whether mesc and esconv ask the spec's reasoner too.")
+    ] = False,
+    bertscore: Annotated[
+        Path | None,
+        typer.Option(
+            "--bertscore-model",
+            help="Folder of BERTScore's encoder.",
+            envvar="AFFECTGRAPH_BERTSCORE",
+        ),
+    ] = None,
 ) -> None:
     """Evaluate the agent's parts: tables with intervals, beside floors and published rows."""
     from affectgraph.orchestrator.evaluation import command
@@ -65,5 +80,8 @@ def evaluate(
             seed=seed,
             draws=draws,
             resume=resume,
+            model=model,
+            agent=agent,
+            bertscore=bertscore,
         )
         command.evaluate(asked, as_json=as_json, rows=rows, report=report)

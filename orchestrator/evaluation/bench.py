@@ -50,6 +50,9 @@ class Bench:
         bootstrap: How intervals are drawn.
         resume: Whether predictions of an earlier run count.
         progress: Told of what is done.
+        model: Folder of a language model's checkpoint that tasks with responses ask by itself.
+        agent: Whether those tasks ask the spec's reasoner.
+        bertscore: Folder of BERTScore's encoder; ``None`` leaves that figure out.
     """
 
     subjects: Subjects
@@ -61,6 +64,9 @@ class Bench:
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     resume: bool = True
     progress: Progress = _silent
+    model: Path | None = None
+    agent: bool = False
+    bertscore: Path | None = None
 
     async def aside(self, call: Callable[[], T]) -> T:
         """Run blocking work (reading a corpus, drawing a bootstrap) off the event loop."""

@@ -37,7 +37,16 @@ from affectgraph.orchestrator.evaluation.subjects import Subjects
 from affectgraph.orchestrator.evaluation.tasks import targets, task
 from affectgraph.perceivers.errors import BuildError
 
-_LIBRARIES: Final = ("affectgraph", "numpy", "scikit-learn", "audmetric", "onnxruntime")
+_LIBRARIES: Final = (
+    "affectgraph",
+    "numpy",
+    "scikit-learn",
+    "audmetric",
+    "onnxruntime",
+    "sacrebleu",
+    "nltk",
+    "rouge-score",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,9 @@ class Asked:
         seed: Of draws and of random rows.
         draws: Of the bootstrap; 0 for no intervals.
         resume: Whether kept predictions count.
+        model: A language model's checkpoint that `mesc` and `esconv` ask by itself.
+        agent: Whether they ask the spec's reasoner.
+        bertscore: Folder of BERTScore's encoder.
     """
 
     name: str
@@ -63,6 +75,9 @@ class Asked:
     seed: int = 0
     draws: int = 1000
     resume: bool = True
+    model: Path | None = None
+    agent: bool = False
+    bertscore: Path | None = None
 
     def bench(self, progress: Report) -> Bench:
         """The bench, with nothing loaded.
@@ -79,6 +94,9 @@ class Asked:
             bootstrap=Bootstrap(draws=self.draws, seed=self.seed),
             resume=self.resume,
             progress=progress,
+            model=self.model,
+            agent=self.agent,
+            bertscore=self.bertscore,
         )
 
     @property
@@ -90,6 +108,10 @@ class Asked:
             "seed": self.seed,
             "bootstrap draws": self.draws,
         }
+        if self.model is not None:
+            settings["model"] = self.model.name
+        if self.bertscore is not None:
+            settings["bertscore's encoder"] = self.bertscore.name
         for library in _LIBRARIES:
             try:
                 settings[library] = installed(library)
@@ -105,6 +127,9 @@ class Asked:
         words += ["--limit", str(self.limit)] if self.limit else []
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--draws", str(self.draws)] if self.draws != 1000 else []
+        words += ["--model", self.model.name] if self.model else []
+        words += ["--agent"] if self.agent else []
+        words += ["--bertscore-model", self.bertscore.name] if self.bertscore else []
         return shlex.join(words)
 
 

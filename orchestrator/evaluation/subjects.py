@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectgraph import perceivers as _perceivers
+from affectgraph import reasoners as _reasoners
 from affectgraph.memory.contracts import Embedder
 from affectgraph.orchestrator.spec import Built, default_spec, load_spec
 from affectgraph.orchestrator.spec.document import Plain
@@ -25,6 +26,8 @@ from affectgraph.perceivers.affect import Modality
 from affectgraph.perceivers.contracts import Fusion, Perceiver, TextReader
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.models import ModelStore, models_of
+from affectgraph.reasoners.contracts import JointReasoner
+from affectgraph.reasoners.stages import SmesStaged
 
 _ASIDE: Final = ("corpora", "training")
 """Rooms of the perceivers that no prediction depends on."""
@@ -57,8 +60,9 @@ class Subjects:
         perceivers: At most one a modality.
         fusion: Makes one affect of the readings.
         embedder: Makes a vector of a text; ``None`` if the spec has none.
-        options: Modality, or ``encoder``, -> the part's entry in the spec.
-        files: Modality, or ``encoder``, -> files and folders that its entry names.
+        options: Modality, ``encoder`` or ``reasoner`` -> the part's entry in the spec.
+        files: Modality, ``encoder`` or ``reasoner`` -> files and folders that its entry names.
+        reasoner: Decides and speaks; ``None`` if there is none to evaluate.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Subjects:
     embedder: Embedder | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    reasoner: SmesStaged | JointReasoner | None = None
 
     @classmethod
     def of(cls, spec: Path | None = None, store: ModelStore | None = None) -> Subjects:
@@ -81,7 +86,9 @@ class Subjects:
         name = "default" if spec is None else spec.stem
         parts = built.parts
         perceivers = zip(parts.perceivers, read.perceivers, strict=True)
-        entries: dict[str, Any] = {"encoder": read.encoder.to_data()}
+        entries: dict[str, Any] = {
+            "encoder": read.encoder.to_data(), "reasoner": read.reasoner.to_data(),
+        }  # fmt: skip
         for each, entry in perceivers:
             entries[each.modality] = entry.to_data()
         return cls(
@@ -94,6 +101,7 @@ class Subjects:
                 of: tuple(_named(entry, built.environment, read.folder))
                 for of, entry in entries.items()
             },
+            parts.reasoner,
         )
 
     def perceiver(self, modality: Modality) -> Perceiver:
@@ -107,21 +115,28 @@ class Subjects:
                 return each
         raise SetupError(f"spec {self.name!r} has no perceiver of {modality}: name one to evaluate")
 
-    def version(self, which: Modality | Literal["encoder"]) -> tuple[str, ...]:
-        """What the predictions of a perceiver, or of the encoder, depend on. Reads files.
+    def version(self, which: Modality | Literal["encoder", "reasoner"]) -> tuple[str, ...]:
+        """What the predictions of a perceiver, the encoder or the reasoner depend on. Reads files.
 
         Raises:
             SetupError: If the spec has no such part.
         """
-        part = self.embedder if which == "encoder" else self.perceiver(which)
+        part: object = (
+            self.embedder
+            if which == "encoder"
+            else self.reasoner
+            if which == "reasoner"
+            else self.perceiver(which)
+        )
         if part is None:
-            raise SetupError(f"spec {self.name!r} has no encoder: name one to evaluate")
+            raise SetupError(f"spec {self.name!r} has no {which}: name one to evaluate")
         # A perceiver may rest on the shared encoder, so its entry counts for each.
         entries = [
-            f"{self.options.get(of, '')} {_digest(self.files.get(of, ()))}"
+            f"{self.options.get(of, '')} {digest(self.files.get(of, ()))}"
             for of in (which, "encoder")
         ]
-        return version(part), *entries
+        own = (reasoner_version(),) if which == "reasoner" else ()
+        return version(part), *entries, *own
 
     @property
     def affect_encoder(self) -> AffectEncoder | None:
@@ -156,7 +171,14 @@ def version(part: object) -> str:
     """
     kind = type(part)
     names = ", ".join(use.name for use in models_of(part))
-    return f"{kind.__module__}.{kind.__qualname__} {names} {_digest(sources(part))[:16]}"
+    return f"{kind.__module__}.{kind.__qualname__} {names} {digest(sources(part))[:16]}"
+
+
+def reasoner_version() -> str:
+    """What any reasoner's words depend on besides its model: its whole room, trainers aside."""
+    room = Path(_reasoners.__file__).resolve().parent
+    files = (*room.rglob("*.py"), *room.rglob("data/*"))
+    return digest([file for file in sorted(files) if file.relative_to(room).parts[0] not in _ASIDE])
 
 
 def sources(part: object) -> tuple[Path, ...]:
@@ -202,17 +224,17 @@ def _named(entry: Plain, environment: Environment, folder: Path) -> Iterator[Pat
             return  # words that no file can be called by
 
 
-def _digest(paths: Sequence[Path]) -> str:
+def digest(paths: Sequence[Path]) -> str:
     """Names and content of files, and of all files in folders; where they lie does not count."""
-    digest = hashlib.sha256()
+    told = hashlib.sha256()
     for path in paths:
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
         for file in files:
             with file.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").digest()
             name = file.relative_to(path) if file != path else Path(file.name)
-            digest.update(hashlib.sha256(name.as_posix().encode()).digest() + content)
-    return digest.hexdigest()
+            told.update(hashlib.sha256(name.as_posix().encode()).digest() + content)
+    return told.hexdigest()
 
 
 def _embedder(built: Built, store: ModelStore) -> Embedder:

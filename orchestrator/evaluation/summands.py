@@ -18,6 +18,12 @@ def mean(values: Array) -> Statistic:
     return Statistic(rows, lambda sums: _ratio(sums[:, 0], sums[:, 1]))
 
 
+def share(part: Array, whole: Array) -> Statistic:
+    """Sum of one value over the sum of another, each of shape (n,); NaN where that is 0."""
+    rows = np.stack([part, whole], axis=1).astype(np.float64)
+    return Statistic(rows, lambda sums: _ratio(sums[:, 0], sums[:, 1]))
+
+
 def accuracy(truth: Array, told: Array) -> Statistic:
     """Share of rows that were told right."""
     return mean(truth == told)

@@ -21,6 +21,8 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         "goemotions": f"{_HERE}.goemotions:GoEmotions",
         "emobank": f"{_HERE}.emobank:EmoBank",
         "tweeteval": f"{_HERE}.tweeteval:TweetEval",
+        "mesc": f"{_HERE}.mesc_four:Mesc",
+        "esconv": f"{_HERE}.esconv_four:Esconv",
         "mesc-emotion": f"{_HERE}.mesc:MescEmotion",
         "esconv-retrieval": f"{_HERE}.esconv:EsconvRetrieval",
         "ferplus": f"{_HERE}.ferplus:FerPlus",
