@@ -27,7 +27,7 @@ def test_a_snippet_of_the_readme_runs(
     snippet: str, tmp_path: Path, requires_model: Callable[[str], Path]
 ) -> None:
     pytest.importorskip("torch", reason="the snippets use the extra 'local'")
-    for name in ("mtcnn", "whisper-tiny.en", "smollm2-135m"):
+    for name in ("mtcnn", "whisper-tiny.en", "smollm2-135m-esconv"):
         requires_model(name)
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
     done = subprocess.run(

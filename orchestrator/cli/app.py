@@ -34,6 +34,7 @@ from affectgraph.orchestrator.cli.specs import (
     told,
     validate,
 )
+from affectgraph.orchestrator.cli.train import train
 from affectgraph.orchestrator.graph import support_graph
 from affectgraph.orchestrator.presets import Settings, default_built
 from affectgraph.orchestrator.spec import Built, SpecError
@@ -71,6 +72,7 @@ app = typer.Typer(
     help="Agents that see, hear and read how a person is, and answer in a way that helps.",
 )
 app.add_typer(models, name="models")
+app.add_typer(train, name="train")
 app.command()(validate)
 app.command("explain")(explain_agent)
 app.command()(new)

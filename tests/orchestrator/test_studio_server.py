@@ -335,7 +335,7 @@ async def test_the_repositorys_own_configuration_serves_the_default_agent(
     tmp_path: Path, requires_model: Callable[[str], Path]
 ) -> None:
     pytest.importorskip("torch", reason="the default agent uses the extra 'local'")
-    for name in ("mtcnn", "whisper-tiny.en", "smollm2-135m"):
+    for name in ("mtcnn", "whisper-tiny.en", "smollm2-135m-esconv"):
         requires_model(name)
     models = str(requires_model("mtcnn").parent)
     with running(tmp_path, REPOSITORY / "langgraph.json", AFFECTGRAPH_MODELS=models) as server:

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 pytestmark = [pytest.mark.models, pytest.mark.local_lm]
 EXAMPLES = REPOSITORY / "examples"
-MODELS = ("mtcnn", "whisper-tiny.en", "smollm2-135m")
+MODELS = ("mtcnn", "whisper-tiny.en", "smollm2-135m-esconv")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from affectgraph.orchestrator.testing.fakes import (
     ListMemory,
 )
 from affectgraph.orchestrator.testing.history import FakeHistory
-from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner
+from affectgraph.orchestrator.testing.reasoner import ScriptedHead, ScriptedReasoner
 from affectgraph.orchestrator.threads import MemoryThreads
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.fusion import LateFusion
@@ -110,6 +110,12 @@ class Model(ScriptedBackend):
         RAN.append("backend")
         async for item in super().stream_joint(messages, form, sampling):
             yield item
+
+
+class Head(ScriptedHead):
+    async def read(self, context):
+        RAN.append("head")
+        return await super().read(context)
 
 
 class History(FakeHistory):

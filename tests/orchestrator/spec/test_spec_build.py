@@ -93,7 +93,7 @@ def test_the_data_folder_follows_the_environment(
 
 
 def test_what_must_be_pulled() -> None:
-    assert needed_models(Settings()) == ("mtcnn", "whisper-tiny.en", "smollm2-135m")
+    assert needed_models(Settings()) == ("mtcnn", "whisper-tiny.en", "smollm2-135m-esconv")
     only = parse_spec(V1 + f"perceivers: []\nmemory: null\nreasoner: {SERVED}\n", environ=ENV)
     assert only.build(environ=ENV).needed_models == ()
     assert set(needed_models(default_spec())) <= set(MODELS)
@@ -175,6 +175,7 @@ ENV = {"SERVED": "a-very-secret-model"}
             "imports: [affectgraph]\nencoder: affectgraph.orchestrator.testing.fakes:HashEmbedder",
             [
                 "perceivers[0]: text.minilm.v1 needs a MiniLMEncoder, and the spec's encoder is",
+                "reasoner.heads[0]: strategy.esconv.v1 needs a MiniLMEncoder, and the spec's",
             ],
         ),
         ("perceivers: [text.minilm.v1, text.minilm.v1]", ["two perceivers read the same modality"]),
@@ -252,7 +253,11 @@ def test_every_node_is_explained() -> None:
         (m.name, m.licence) for m in nodes["speech"].models
     ]
     assert [m.name for m in nodes["recall"].models] == ["affect-minilm.v1"]
-    assert [m.name for m in nodes["reason"].models] == ["smollm2-135m"]
+    assert [m.name for m in nodes["reason"].models] == [
+        "smollm2-135m-esconv",
+        "affect-minilm.v1",
+        "strategy-esconv.v1",
+    ]
 
 
 def test_the_staged_form_is_explained_stage_by_stage(ran: list[str]) -> None:

@@ -33,6 +33,7 @@ SLOTS: Mapping[str, Mapping[str, Any]] = {
     "recall": {"memory": {"chroma.v1": {"path": "memory", "recall": "noting:Recall"}}},
     "reasoner": {"reasoner": "noting:Reasoner"},
     "backend": {"reasoner": {"smes.joint.v1": {"backend": "noting:Model"}}},
+    "head": {"reasoner": {"smes.joint.v1": {**STAGED, "heads": ["noting:Head"]}}},
     "history": {"reasoner": {"smes.joint.v1": {**STAGED, "history": "noting:History"}}},
     **{
         stage: {"reasoner": {"smes.staged.v1": {**STAGED, stage: {"noting:Stage": stage}}}}
