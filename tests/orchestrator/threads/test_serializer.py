@@ -46,6 +46,7 @@ from affectgraph.perceivers.turn import Consent
 from affectgraph.policies.verdict import RiskAssessment
 from affectgraph.reasoners.context import Exchange, Recap
 from affectgraph.reasoners.plan import Decision, Plan
+from affectgraph.reasoners.replies.origin import ReplyOrigin
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 SMILE = Distribution.over(EMOTIONS["ekman-7"], {"joy": 2, "neutral": 1})
@@ -77,6 +78,7 @@ EXAMPLES: tuple[BaseModel, ...] = (
     RECORD,
     Recollection(record=RECORD, distance=0.25, breakdown={"semantic": 0.25}),
     Answer(delivered="I hear you.", source="reasoner", resources=("line",)),
+    ReplyOrigin(source="resampled", reasons=("echo",), cut=True, continued=True),
     LeftOut(node="text", reason="timeout", detail="not done after 2 s"),
     Consent(camera=True),
     TurnHead(id="1", user="ana", thread="t", consent=Consent(), at=NOW),
