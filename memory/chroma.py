@@ -29,6 +29,9 @@ _DELETE: Final = 3
 """Chroma's code of a deletion in its log (``chromadb.types.Operation``, as it is stored)."""
 _INDEX_VERSION: Final = 1
 """Of the header of hnswlib's index files whose layout is known here."""
+
+_LENGTH: Final = 4
+"""Bytes of a vector's length, a float, in the file of lengths."""
 _FORGET: Final = """
     WITH gone AS (
         SELECT id, max(seq_id) AS last FROM embeddings_queue WHERE operation = :delete GROUP BY id
@@ -192,17 +195,23 @@ class ChromaMemory:
 
 
 def _blank_unused(header: Path) -> None:
-    """Blank the places of an index file that hold no vector yet.
+    """Blank the places of an index's files that hold no vector yet.
 
     hnswlib saves them as it was given them by the allocator: with whatever the process had there
     before, which may be words of a person. They are read by nobody before they are written.
     """
     version, _, _, used, size = struct.unpack("<iQQQQ", header.read_bytes()[:36])
-    vectors = header.with_name("data_level0.bin")
-    if version != _INDEX_VERSION or not vectors.is_file():
+    if version != _INDEX_VERSION:
         return
-    with vectors.open("r+b") as file:
-        left = file.seek(0, 2) - used * size
+    for name, each in (("data_level0.bin", size), ("length.bin", _LENGTH)):
+        held = header.with_name(name)
+        if held.is_file():
+            _blank_from(held, used * each)
+
+
+def _blank_from(path: Path, start: int) -> None:
+    with path.open("r+b") as file:
+        left = file.seek(0, 2) - start
         if left > 0:
-            file.seek(used * size)
+            file.seek(start)
             file.write(bytes(left))

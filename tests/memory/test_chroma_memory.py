@@ -159,16 +159,17 @@ async def test_export_is_oldest_first_across_time_zones(memory: ChromaMemory) ->
     assert [each.text for each in await memory.export("ana")] == ["first", "second", "third"]
 
 
+@pytest.mark.parametrize(("name", "unused"), [("data_level0.bin", 400), ("length.bin", 40)])
 async def test_erase_blanks_the_unused_part_of_the_index(
-    memory: ChromaMemory, tmp_path: Path
+    memory: ChromaMemory, tmp_path: Path, name: str, unused: int
 ) -> None:
     """Memory of the process that was saved with it may hold words."""
     await memory.remember(record("plain words", "ana"))
     await memory.close()
 
     def leave_words() -> None:
-        (index,) = tmp_path.rglob("data_level0.bin")
-        index.write_bytes(index.read_bytes()[:-400] + b"unrepeatable".ljust(400))
+        (index,) = tmp_path.rglob(name)
+        index.write_bytes(index.read_bytes()[:-unused] + b"unrepeatable".ljust(unused))
 
     def words_are_held() -> bool:
         return any(b"unrepeatable" in file.read_bytes() for file in tmp_path.rglob("*.bin"))
