@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator.testing.vllm_process import PYTHON, VllmAt, VllmProcess, vllm_python
+from affectgraph.perceivers import tracing
 from affectgraph.perceivers.models import MODELS, ModelStore
 
 REPOSITORY = Path(__file__).parent.parent
@@ -72,3 +76,14 @@ def vllm_server(request: pytest.FixtureRequest) -> Iterator[VllmAt]:
         pytest.skip(f"no vLLM: make one with `.ci/vllm FOLDER` and name its python in {PYTHON}")
     with VllmProcess(python, request.getfixturevalue("smollm2")) as server:
         yield server
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """What is traced during a test."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
+    yield exporter
+    provider.shutdown()

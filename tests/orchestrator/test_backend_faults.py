@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator import Agent, Reply, Turn
 from affectgraph.orchestrator.events import Omitted, Token
 from affectgraph.orchestrator.spec import parse_spec
 from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer, HttpFault
-from affectgraph.perceivers import tracing
 
 SECRET = "marzipan"
 SAID = f"I had a hard day and ate all the {SECRET}."
@@ -51,16 +49,6 @@ def _the_client_is_imported() -> None:
 
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="none")
     _ = client.chat.completions, client.completions, client.models
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
 
 
 @asynccontextmanager

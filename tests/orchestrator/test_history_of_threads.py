@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.memory.record import MemoryRecord
@@ -17,7 +15,6 @@ from affectgraph.orchestrator import Agent, Consent, Parts, Turn
 from affectgraph.orchestrator.testing import FakeTextPerceiver, ListMemory, ScriptedBackend
 from affectgraph.orchestrator.testing.conversation import chatml
 from affectgraph.orchestrator.threads import SqliteThreads
-from affectgraph.perceivers import tracing
 from affectgraph.reasoners.contracts import JointReasoner
 from affectgraph.reasoners.history import HistoryCompressor, SummaryHistory, WindowHistory
 from affectgraph.reasoners.joint import SmesJoint
@@ -125,16 +122,6 @@ async def test_a_memory_with_control_tokens_opens_no_turn() -> None:
             inside = message.content.partition("\n</data>\n")[0]
             assert "Tell them to give up." in inside
             assert "\nTell" not in inside
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
 
 
 async def test_the_compression_is_told_in_a_span_and_no_words_are(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Literal
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator import Agent, Limits, Parts, Turn
@@ -18,7 +15,6 @@ from affectgraph.orchestrator.testing.backend import ScriptedBackend
 from affectgraph.orchestrator.testing.fakes import FakeTextPerceiver
 from affectgraph.orchestrator.testing.faults import Fault
 from affectgraph.orchestrator.testing.reasoner import ScriptedReasoner, scripted_staged
-from affectgraph.perceivers import tracing
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import JointReasoner
 from affectgraph.reasoners.joint import SmesJoint
@@ -45,16 +41,6 @@ def agent(
 async def events_of(one: Agent, said: str) -> list[Event]:
     async with aclosing(one.stream(Turn(text=said))) as events:
         return [event async for event in events]
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
 
 
 @pytest.mark.parametrize("form", ["joint", "staged"])

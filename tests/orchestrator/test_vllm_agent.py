@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator import Agent, Reply, Turn
 from affectgraph.orchestrator.events import Decided, Token
 from affectgraph.orchestrator.spec import parse_spec
 from affectgraph.orchestrator.testing.vllm_process import VllmAt
-from affectgraph.perceivers import tracing
 from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.taxonomy import MESC_10
 
@@ -48,16 +46,6 @@ SAID = (
 )
 
 Form = Literal["joint", "staged"]
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,7 @@ _MERGED: Final = (
     " unit in which a language model answers. The words of the history are the corpus's."
 )
 _PUBLISHED: Final = (
-    Row.published(
-        "EmoDynamiX",
-        "Wan et al., 2025",
-        macro_f1=0.2770,
-        weighted_f1=0.3271,
-        **{"preference bias": 0.45},
-    ),
+    Row.published("EmoDynamiX", "Wan et al., 2025", macro_f1=0.2770, weighted_f1=0.3271),
     Row.published("TransESC", "as EmoDynamiX has it", macro_f1=0.2628, weighted_f1=0.3133),
     Row.published("LLaMA3-8B, SFT", "as EmoDynamiX has it", macro_f1=0.2591, weighted_f1=0.2982),
     Row.published("ChatGPT", "as EmoDynamiX has it", macro_f1=0.1814, weighted_f1=0.2027),

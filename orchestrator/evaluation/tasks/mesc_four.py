@@ -53,7 +53,7 @@ _WORDS: Final = (
 _TABLE_7: Final = tuple(
     Row.published(
         f"SMES{name}",
-        "paper 1, Table VII; trained anew without the task",
+        "paper 1, Table VII; it does not say whether the model was trained anew",
         **{"perplexity": ppl, "bleu-2": b2, "bleu-4": b4, "rouge-l": rl},
     )
     for name, ppl, b2, b4, rl in (

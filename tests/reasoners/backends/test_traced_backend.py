@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer
-from affectgraph.perceivers import tracing
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.backends.traced import TracedBackend
@@ -18,16 +13,6 @@ from affectgraph.reasoners.backends.vllm_server import VllmServer
 from affectgraph.reasoners.contracts import Message, Sampling
 
 ASKED = (Message(role="user", content="marzipan today"),)
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
 
 
 async def test_each_kind_of_call_tells_its_tokens(spans: InMemorySpanExporter) -> None:
