@@ -11,6 +11,7 @@ from affectgraph.orchestrator.testing.conformance.backend import BackendThatFail
 from affectgraph.orchestrator.testing.vllm_process import VllmAt
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
+from affectgraph.reasoners.backends.langchain import LangChainBackend
 from affectgraph.reasoners.backends.openai import OpenAIBackend
 from affectgraph.reasoners.backends.usage import Usage
 from affectgraph.reasoners.backends.vllm_server import VllmServer
@@ -54,6 +55,29 @@ class TestVllmServer(OverVllm):
     @staticmethod
     def broken() -> Backend:
         return VllmServer(NOWHERE, "absent", api_key="none", waits=())
+
+
+class TestLangChainOverVllm(OverVllm):
+    __test__ = True
+
+    def make(self) -> Backend:
+        return _langchain(self.process.base_url, self.process.name)
+
+    @staticmethod
+    def broken() -> Backend:
+        return _langchain(NOWHERE, "absent", max_retries=0)
+
+
+def _langchain(base_url: str, model: str, **options: object) -> LangChainBackend:
+    httpx = pytest.importorskip("httpx", reason="langchain-openai is not installed")
+    # LangChain keeps one client of HTTP for the whole process, and each test has a loop of its own.
+    client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+    options |= {"base_url": base_url, "model": model, "api_key": "none"}
+    return LangChainBackend(
+        "langchain_openai:ChatOpenAI",
+        options={**options, "http_async_client": client},
+        structured=True,
+    )
 
 
 @pytest.mark.parametrize("labels", [MESC_7, MESC_10, ESCONV_8])
