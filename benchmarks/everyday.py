@@ -97,19 +97,21 @@ async def answered(parts: Parts, told: Sequence[Sequence[str]]) -> list[Row]:
                 reply = await agent.respond(turn)
                 rows.append(_row(number, said, reply, history, time.perf_counter() - started))
                 print(f"{number}/{len(told)}", end="\r", file=sys.stderr, flush=True)
-                history.append(Exchange(said=said, replied=reply.text))
+                history.append(Exchange(said=said, replied=reply.text, plan=_plan(reply)))
     return rows
 
 
-def _row(number: int, said: str, reply: Reply, history: Sequence[Exchange], took: float) -> Row:
-    plan = Plan(
+def _plan(reply: Reply) -> Plan:
+    return Plan(
         user_emotion=reply.user_emotion,
         strategy=reply.strategy,
         system_emotion=reply.system_emotion,
     )
-    situation = Situation(
-        ReasoningContext(utterance=said, affect=reply.affect, history=tuple(history)), plan
-    )
+
+
+def _row(number: int, said: str, reply: Reply, history: Sequence[Exchange], took: float) -> Row:
+    context = ReasoningContext(utterance=said, affect=reply.affect, history=tuple(history))
+    situation = Situation(context, _plan(reply))
     origin = reply.origin
     spoken = reply.source == "reasoner" and origin is not None
     return Row(
@@ -158,11 +160,16 @@ def main() -> None:
     """Answer and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--spec", type=Path, help="another agent's YAML file")
+    parser.add_argument("--messages", type=Path, default=MESSAGES, help="a YAML list of others")
     parser.add_argument("--only", default="", help="only conversations that hold this text")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--markdown", type=Path, help="write the table into this file")
     arguments = parser.parse_args()
-    told = [c for c in conversations() if any(arguments.only in message for message in c)]
+    told = [
+        c
+        for c in conversations(arguments.messages)
+        if any(arguments.only in message for message in c)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         if arguments.spec:
             parts = load_spec(arguments.spec).build().parts

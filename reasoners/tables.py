@@ -149,6 +149,11 @@ def tone_weights(emotion: Distribution | None) -> dict[str, float]:
     return weights
 
 
+def mood_of(label: str) -> Mood:
+    """The mood that an emotion of MESC-7 belongs to."""
+    return _MOODS[label]
+
+
 def moods(emotion: Distribution | None) -> dict[Mood, float]:
     """Shares of the four moods in a belief over MESC-7; all neutral without one."""
     if emotion is None:

@@ -9,14 +9,15 @@ from typing import Final
 from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.text.language import unreadable
 from affectgraph.reasoners.replies.findings import Check, Finding, Situation
-from affectgraph.reasoners.replies.fit import Advice, Contradiction, Echo, Manner, Mood, Topic
+from affectgraph.reasoners.replies.fit import Advice, Echo, Heard, Misread, Topic
 from affectgraph.reasoners.replies.form import Ends, Language, Length, Loops, Marks
 from affectgraph.reasoners.replies.honesty import Being, Diagnosis, Facts, Life, Promises
+from affectgraph.reasoners.replies.tone import Contradiction, Manner, Mood
 from affectgraph.reasoners.replies.words import sentences
 
 DEFAULT_CHECKS: Final[tuple[Check, ...]] = (
     Marks(), Ends(), Loops(), Length(), Language(), Echo(), Life(), Being(), Promises(), Facts(),
-    Diagnosis(), Advice(), Mood(), Manner(), Contradiction(), Topic(),
+    Diagnosis(), Advice(), Mood(), Manner(), Contradiction(), Misread(), Heard(), Topic(),
 )  # fmt: skip
 """All of them, those of a sentence's form first."""
 

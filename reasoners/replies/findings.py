@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.plan import Plan
 from affectgraph.reasoners.replies.words import stems
-from affectgraph.reasoners.tables import Mood, moods
+from affectgraph.reasoners.tables import Mood, mood_of, moods
+
+PLEASANT: Final = 0.4
+"""Valence from which what a person says counts as pleasant."""
+UNPLEASANT: Final = -0.25
+"""Valence up to which it counts as unpleasant."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,40 @@ class Situation:
         return not self.context.history
 
     @cached_property
+    def belief(self) -> Distribution | None:
+        """What is believed of the person's emotion (MESC-7): as decided, else as perceived."""
+        decided = self.plan.user_emotion
+        if decided is not None and decided.distribution.label_set == MESC_7.name:
+            return decided.distribution
+        affect = self.context.affect
+        return None if affect is None else affect.distribution.to(MESC_7)
+
+    @cached_property
     def feels(self) -> dict[Mood, float]:
         """Shares of the moods in what is believed of the person; empty if nothing is."""
-        decided = self.plan.user_emotion
-        belief: Distribution | None = None
-        if decided is not None and decided.distribution.label_set == MESC_7.name:
-            belief = decided.distribution
-        elif self.context.affect is not None:
-            belief = self.context.affect.distribution.to(MESC_7)
-        return {} if belief is None else moods(belief)
+        return {} if self.belief is None else moods(self.belief)
+
+    @property
+    def valence(self) -> float:
+        """Of what was perceived, in [-1, 1]; 0 where nothing was."""
+        affect = self.context.affect
+        return 0.0 if affect is None else affect.vad.valence
+
+    @property
+    def borne_out(self) -> bool:
+        """Whether the valence bears the likeliest emotion out."""
+        if self.belief is None:
+            return False
+        mood = mood_of(self.belief.top)
+        if mood == "even":
+            return UNPLEASANT < self.valence < PLEASANT
+        return self.valence >= PLEASANT if mood == "glad" else self.valence <= UNPLEASANT
+
+    @property
+    def moved(self) -> float:
+        """Share of belief that the person is glad, or that they are low or angry."""
+        feels = self.feels
+        return max(feels.get("glad", 0.0), feels.get("low", 0.0) + feels.get("angry", 0.0))
 
 
 class Check(Protocol):

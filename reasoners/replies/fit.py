@@ -11,8 +11,8 @@ from affectgraph.reasoners.replies.findings import Finding, Situation
 from affectgraph.reasoners.replies.lexicon import lexicon
 from affectgraph.reasoners.replies.words import (
     FUNCTION_WORDS,
+    content,
     runs,
-    sentences,
     stem,
     word_set,
     words,
@@ -24,16 +24,20 @@ _TURNED: Final = {
     "i": "you", "i'm": "you're", "i've": "you've", "i'd": "you'd", "i'll": "you'll", "me": "you",
     "my": "your", "mine": "yours", "myself": "yourself", "am": "are",
 }  # fmt: skip
-_ADVISING: Final = frozenset({"Advisement", "Providing Suggestions"})
-_RUDE: Final = re.compile(
-    r"\bwhat('s| is| was) (wrong|the matter|the problem) with you\b|\bwhat is your problem\b"
-    r"|\bwho cares\b|\bso what\b",
+_OTHERS: Final = word_set(
+    "he he's she she's they they're him her his hers them their who somebody someone"
+)
+_CLAUSE: Final = re.compile(r"[,;:.!?]|\b(?:and|but|because|so|while|although|that|when|if)\b")
+_ABOUT_YOU: Final = re.compile(
+    r"^(?:so|and|oh|i see|i hear(?: that)?|it sounds like|sounds like|you mean)?,? ?"
+    r"(?:you|you're|you've|you'd)\b",
     re.IGNORECASE,
 )
-_NOT: Final = re.compile(r"\b(not|no|never|\w+n't|cannot|without)\b", re.IGNORECASE)
-_MIXED: Final = re.compile(
-    r"\b(mixed|both|but|although|though|even if|at the same time|still)\b", re.IGNORECASE
-)
+_FELT: Final = word_set("feel felt feels feeling")
+_REFUSES: Final = re.compile(r"^no[,.]", re.IGNORECASE)
+_ITSELF: Final = re.compile(r"\bi(?:'m| am) (?:just |only )?an? (?:ai|program|computer)\b", re.I)
+_ABOUT_IT: Final = word_set("you your you're ai bot robot human real person machine program")
+_ADVISING: Final = frozenset({"Advisement", "Providing Suggestions"})
 _COMMON_FIELDS: Final = frozenset({"friends", "kin", "home", "hobby", "health", "past", "work"})
 
 
@@ -96,89 +100,6 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Mood:
-    """Joy wished to who is low or angry, condolence to who is glad.
-
-    Attributes:
-        sure: Share of belief from which a mood counts as the person's.
-    """
-
-    name: ClassVar[str] = "mood"
-    sure: float = 0.5
-
-    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
-        """Whether the sentence meets the other mood."""
-        del before
-        known, feels = lexicon(), situation.feels
-        said = set(words(situation.context.utterance))
-        named = {known.feelings[word] for word in said if word in known.feelings}
-        plain = sentence.replace("’", "'")  # noqa: RUF001
-        burdened = feels.get("low", 0.0) + feels.get("angry", 0.0)
-        if burdened >= self.sure and "glad" not in named and known.joyful.search(plain):
-            return (Finding(self.name, "joy-for-grief"),)
-        glad = feels.get("glad", 0.0) >= self.sure and not named & {"sad", "afraid", "angry"}
-        if glad and known.condoling.search(plain):
-            return (Finding(self.name, "grief-for-joy"),)
-        return ()
-
-
-@dataclass(frozen=True)
-class Manner:
-    """Rude questions, and a first reply that asks without a word for what the person feels.
-
-    Attributes:
-        sure: Share of belief from which a mood counts as the person's.
-    """
-
-    name: ClassVar[str] = "manner"
-    sure: float = 0.5
-
-    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
-        """Whether the sentence is rude, or cold."""
-        plain = sentence.replace("’", "'")  # noqa: RUF001
-        if _RUDE.search(plain):
-            return (Finding(self.name, "rude"),)
-        feels = situation.feels
-        moved = max(feels.get("glad", 0.0), feels.get("low", 0.0) + feels.get("angry", 0.0))
-        opens = not before and situation.first and plain.rstrip().endswith("?")
-        if opens and moved >= self.sure and not asks_for_advice(situation.context.utterance):
-            return (Finding(self.name, "cold-question"),)
-        return ()
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """A sentence that says the opposite of one before it."""
-
-    name: ClassVar[str] = "contradiction"
-
-    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
-        """Whether joy and condolence, or a thing and its denial, stand in one reply."""
-        known = lexicon()
-        plain, earlier = sentence.replace("’", "'"), before.replace("’", "'")  # noqa: RUF001
-        mixed = _MIXED.search(plain) or _MIXED.search(situation.context.utterance)
-        crossed = (known.joyful.search(plain) and known.condoling.search(earlier)) or (
-            known.condoling.search(plain) and known.joyful.search(earlier)
-        )
-        if crossed and not mixed:
-            return (Finding(self.name, "contradiction"),)
-        recent = sentences(earlier) + sentences(situation.replied[-1] if situation.replied else "")
-        if any(self._denies(plain, other) for other in recent):
-            return (Finding(self.name, "contradiction"),)
-        return ()
-
-    def _denies(self, some: str, other: str) -> bool:
-        if bool(_NOT.search(some)) == bool(_NOT.search(other)) or "?" in some + other:
-            return False
-        a, b = self._claim(some), self._claim(other)
-        return len(a) >= 3 and a == b
-
-    def _claim(self, sentence: str) -> frozenset[str]:
-        kept = _NOT.sub(" ", sentence)
-        return frozenset(stem(w) for w in words(kept) if w not in ("do", "does", "did", "so"))
-
-
-@dataclass(frozen=True)
 class Topic:
     """Things that neither the person spoke of nor words of support speak of.
 
@@ -213,3 +134,69 @@ class Topic:
         if self.fields and foreign and not advising:
             return (Finding(self.name, "off-topic"),)
         return ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A question for what was just told, an answer to what was not asked, talk of itself.
+
+    Attributes:
+        told: Words from which a message tells what it is about.
+        sure: Share of belief from which it is told with feeling.
+    """
+
+    name: ClassVar[str] = "heard"
+    told: int = 2
+    sure: float = 0.5
+
+    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
+        """Whether the sentence asks again."""
+        del before
+        plain = sentence.replace("’", "'")  # noqa: RUF001
+        said = situation.context.utterance.replace("’", "'").strip()  # noqa: RUF001
+        known, heard = lexicon(), words(said)
+        full = len(heard) >= self.told and situation.moved >= self.sure
+        if full and known.asks_topic.search(plain):
+            return (Finding(self.name, "asks-again"),)
+        felt = any(word in known.feelings or word in _FELT for word in heard)
+        if felt and known.asks_feeling.search(plain):
+            return (Finding(self.name, "asks-again"),)
+        asked = said.endswith("?")
+        if known.asks_event.search(plain) and (asked or "happened" in heard):
+            return (Finding(self.name, "asks-again"),)
+        if _REFUSES.search(plain) and not asked and not situation.replied:
+            return (Finding(self.name, "off-topic"),)
+        if _ITSELF.search(plain) and not _ABOUT_IT & set(heard):
+            return (Finding(self.name, "off-topic"),)
+        return ()
+
+
+@dataclass(frozen=True)
+class Misread:
+    """What somebody else did, told back as if the person had done it."""
+
+    name: ClassVar[str] = "misread"
+
+    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
+        """Whether a clause about "you" takes its words from one about somebody else."""
+        del before
+        plain = sentence.replace("’", "'")  # noqa: RUF001
+        if not _ABOUT_YOU.search(plain):
+            return ()
+        told = [(words(part), frozenset(content(part))) for part in self._parts(situation)]
+        for part in _CLAUSE.split(plain):
+            said = words(part)
+            if not {"you", "you're", "you've", "you'd"} & set(said[:4]) or _OTHERS & set(said):
+                continue
+            heavy = frozenset(content(part))
+            best = max((len(heavy & theirs) for _, theirs in told), default=0)
+            sources = [heard for heard, theirs in told if len(heavy & theirs) == best]
+            if best and all(self._of_another(heard) for heard in sources):
+                return (Finding(self.name, "misread"),)
+        return ()
+
+    def _parts(self, situation: Situation) -> list[str]:
+        return _CLAUSE.split(situation.context.utterance.replace("’", "'"))  # noqa: RUF001
+
+    def _of_another(self, heard: Sequence[str]) -> bool:
+        return not _MINE & set(heard) and bool(_OTHERS & set(heard[:2]))

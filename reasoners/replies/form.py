@@ -71,6 +71,8 @@ class Loops:
         heavy = Counter(stem(word) for word in said if word not in FUNCTION_WORDS)
         if any(n >= 4 for n in heavy.values()):
             return (Finding(self.name, "loop"),)
+        if said[:1] == ["so"] and any(n > 1 for n in heavy.values()):
+            return (Finding(self.name, "repeats-itself"),)
         if any(self._same(said, words(other)) for other in sentences(before)):
             return (Finding(self.name, "repeats-itself"),)
         if any(self._same(said, words(s)) for r in situation.replied for s in sentences(r)):

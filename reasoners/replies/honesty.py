@@ -151,7 +151,8 @@ def _at(said: Sequence[str], word: str) -> Iterator[int]:
 def _owns(known: Lexicon, said: Sequence[str], at: int) -> bool:
     """Whether "my" at a place is followed by what the companion cannot have."""
     after = said[at + 1 : at + 3]
-    return bool(after) and not known.may_own & set(after)
+    denied = list(said[max(0, at - 1) : at + 2]) == ["of", "my", "own"] and "no" in said[:at]
+    return bool(after) and not denied and not known.may_own & set(after)
 
 
 def _plausible(known: Lexicon, said: Sequence[str], at: int) -> bool:

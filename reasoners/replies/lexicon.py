@@ -40,6 +40,13 @@ class _File(BaseModel):
     speech: str
     joyful: tuple[str, ...]
     condoling: tuple[str, ...]
+    praise: str
+    verdicts: dict[str, str]
+    blaming: tuple[str, ...]
+    trivial: tuple[str, ...]
+    asks_topic: tuple[str, ...]
+    asks_feeling: tuple[str, ...]
+    asks_event: tuple[str, ...]
     advice: tuple[str, ...]
     advice_openers: str
     promises: tuple[str, ...]
@@ -64,6 +71,14 @@ class Lexicon:
         speech: Stems of words that are never off the topic.
         joyful: Phrases that wish joy.
         condoling: Phrases that condole.
+        praise: Adjectives that call a thing good.
+        verdicts: Nouns that may name what happened: of ``any`` mood, to who is ``glad``, or
+            ``low``.
+        blaming: Phrases that blame the person.
+        trivial: Questions for what nobody in need should have to tell.
+        asks_topic: Questions for what the message is about.
+        asks_feeling: Questions for what the person feels.
+        asks_event: Questions for what happened.
         advice: Phrases that advise.
         advice_openers: Verbs that advise where a sentence begins with them.
         promises: Phrases that promise what a program cannot do.
@@ -83,6 +98,13 @@ class Lexicon:
     speech: frozenset[str]
     joyful: Pattern
     condoling: Pattern
+    praise: frozenset[str]
+    verdicts: dict[str, frozenset[str]]
+    blaming: Pattern
+    trivial: Pattern
+    asks_topic: Pattern
+    asks_feeling: Pattern
+    asks_event: Pattern
     advice: Pattern
     advice_openers: frozenset[str]
     promises: Pattern
@@ -125,6 +147,13 @@ def _made(file: _File) -> Lexicon:
         speech=your_own | _stems(file.speech) | {stem(word) for word in feelings},
         joyful=_phrases(file.joyful),
         condoling=_phrases(file.condoling),
+        praise=frozenset(file.praise.split()),
+        verdicts={mood: frozenset(nouns.split()) for mood, nouns in file.verdicts.items()},
+        blaming=_phrases(file.blaming),
+        trivial=_phrases(file.trivial),
+        asks_topic=_phrases(file.asks_topic),
+        asks_feeling=_phrases(file.asks_feeling),
+        asks_event=_phrases(file.asks_event),
         advice=_phrases(file.advice),
         advice_openers=frozenset(file.advice_openers.split()),
         promises=_phrases(file.promises),

@@ -13,7 +13,6 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affectgraph.perceivers.errors import SetupError
-from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.plan import Plan
 from affectgraph.reasoners.replies.datafiles import packaged, read
@@ -46,6 +45,8 @@ _MOVES: Final[tuple[Move, ...]] = (
     "ask", "reflect", "affirm", "suggest", "inform", "interpret", "pace", "attend",
 )  # fmt: skip
 _LEAST: Final = 6
+_SURE: Final = 0.5
+"""Share of belief from which an emotion, or a mood, is answered."""
 
 Variants = tuple[str, ...]
 
@@ -170,6 +171,16 @@ class WrittenReplies:
             return Written(text, f"situation-language-{found.language}")
         return Written(_pick(file.situations[found], rng, used), f"situation-{found}")
 
+    def grief(self, context: ReasoningContext, plan: Plan) -> Written | None:
+        """A whole reply to who tells of a death, by their own words; ``None`` for all else.
+
+        Raises:
+            SetupError: If the file was not loaded.
+        """
+        if _group(context, plan)[0] != "loss":
+            return None
+        return Written(self._planned(context, plan), "situation-loss")
+
     def closing(self, context: ReasoningContext, plan: Plan, said: str) -> str:
         """One written sentence (two for advice) that goes on from what was said.
 
@@ -229,19 +240,22 @@ def _package_file() -> LibraryFile:
 
 
 def _group(context: ReasoningContext, plan: Plan) -> tuple[Group, Slots]:
-    """Emotion group by the person's own words, then by the plan, then by perception."""
+    """Emotion group by the person's own words, then by what is believed of them.
+
+    A belief that is spread over several emotions is answered by what they have in common.
+    """
     slots = slots_of(context.utterance)
-    label: str | None = None
-    if plan.user_emotion is not None:
-        label = plan.user_emotion.label
-    elif context.affect is not None:
-        label = context.affect.distribution.to(MESC_7).top
-    group = _GROUPS.get(label or "neutral", "even")
-    if slots.person is not None and group != "glad":
+    if slots.person is not None and slots.mood != "glad":
         return "loss", slots
     if slots.mood is not None:
-        return next((g for g in _GROUP_NAMES if g == slots.mood), group), slots
-    return group, slots
+        return next((g for g in _GROUP_NAMES if g == slots.mood), "even"), slots
+    situation = Situation(context, plan)
+    belief, feels = situation.belief, situation.feels
+    if belief is not None and (belief[belief.top] >= _SURE or situation.borne_out):
+        return _GROUPS.get(belief.top, "even"), slots
+    if feels.get("low", 0.0) + feels.get("angry", 0.0) >= _SURE:
+        return "sad", slots
+    return "glad" if feels.get("glad", 0.0) >= _SURE else "even", slots
 
 
 def _loops(loops: Loops, closing: str, said: str, situation: Situation) -> Iterator[bool]:

@@ -16,7 +16,7 @@ from affectgraph.reasoners.contracts import Sampling
 from affectgraph.reasoners.plan import Plan
 from affectgraph.reasoners.replies.checks import Checks, codes
 from affectgraph.reasoners.replies.findings import Finding, Situation
-from affectgraph.reasoners.replies.library import WrittenReplies
+from affectgraph.reasoners.replies.library import Written, WrittenReplies
 from affectgraph.reasoners.replies.origin import ReplyOrigin, ReplySource, Spoken
 from affectgraph.reasoners.replies.words import words
 
@@ -39,8 +39,9 @@ DEFAULT_CHECKS`).
         temperature: Of that second try, above 0.
         top_p: Nucleus of the second try, in (0, 1].
         seed: Makes the second try repeatable; it is mixed with the message.
-        situations: Whether greetings, thanks, nonsense, and languages that a small model does not
-            know are answered by written words at once. By default where the model runs in process.
+        situations: Whether greetings, thanks, nonsense, a death, and languages that a small model
+            does not know are answered by written words at once. By default where the model runs in
+            process.
         library: A file of written replies of one's own.
     """
 
@@ -126,7 +127,7 @@ class Replies:
                 await close(pieces)
             return
         await self.warm_up()
-        known = self.library.situation(context) if self._situations else None
+        known = self._known(context, plan) if self._situations else None
         if known is not None:
             yield Spoken(known.text, ReplyOrigin(source="written", reasons=(known.reason,)))
             return
@@ -147,6 +148,10 @@ class Replies:
         last = self._ended(tries[-1], reasons, context, plan)
         if last is not None:
             yield last
+
+    def _known(self, context: ReasoningContext, plan: Plan) -> Written | None:
+        """Written words for what a small model should not be asked about."""
+        return self.library.situation(context) or self.library.grief(context, plan)
 
     async def _checked(
         self, attempt: _Try, context: ReasoningContext, plan: Plan

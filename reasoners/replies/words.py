@@ -13,7 +13,7 @@ def word_set(listed: str) -> frozenset[str]:
 
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")  # noqa: RUF001 - typed apostrophes
-_SENTENCE: Final = re.compile(r"[^.!?…\n]+(?:[.!?…]+[\"'”’)]*|\n|$)")  # noqa: RUF001
+_SENTENCE: Final = re.compile(r"(?:[^.!?…\n]|[.!?…](?=\w))+(?:[.!?…]+[\"'”’)]*|\n|$)")  # noqa: RUF001
 _VOWEL: Final = re.compile(r"[aeiouy]")
 _SUFFIXES: Final = (
     "ations", "ation", "nesses", "ness", "ments", "ment", "ions", "ion", "ings", "ing", "edly",
