@@ -11,7 +11,7 @@ from affectgraph.memory.record import Recollection
 from affectgraph.orchestrator.events import Decided, Replaced, Token, Voiced
 from affectgraph.orchestrator.node import Emit, Node
 from affectgraph.orchestrator.parts import Parts
-from affectgraph.orchestrator.speaking import in_place, library_of, ready, speak, tell
+from affectgraph.orchestrator.speaking import after, in_place, library_of, ready, speak, tell
 from affectgraph.orchestrator.state import Answer
 from affectgraph.perceivers.affect import Affect
 from affectgraph.policies.verdict import RiskAssessment
@@ -203,8 +203,11 @@ def _spoken_so_far(parts: Parts) -> Callable[..., Answered]:
             # The person does not want to hear more now; resources come with the next reply.
             return {"answer": Answer(delivered=said, source="reasoner", interrupted=True)}
         if said.strip():
-            origin = told[-1] if told else None
-            answer = Answer(delivered=said, source="reasoner", origin=origin)
+            # What was said stands; a written sentence closes it, so that nobody is left with half.
+            closing, origin = after(library_of(parts), context, said, told[-1] if told else None)
+            tell(emit, origin)
+            emit(Token(text=closing))
+            answer = Answer(delivered=said + closing, source="reasoner", origin=origin)
         else:
             text, origin = in_place(library_of(parts), context, context.plan)
             tell(emit, origin)

@@ -65,6 +65,19 @@ def in_place(
     return library.reply(context, plan).text, origin
 
 
+def after(
+    library: WrittenReplies, context: ReasoningContext, said: str, known: ReplyOrigin | None
+) -> tuple[str, ReplyOrigin]:
+    """What closes a reply whose reasoner failed amid it, with the space before it."""
+    origin = known or ReplyOrigin(source="model")
+    update = {"reasons": (*origin.reasons, FAILED), "cut": True, "continued": library.loaded}
+    told = origin.model_copy(update=update)
+    if not library.loaded:
+        return "", told
+    closing = library.closing(context, context.plan, said)
+    return closing if said[-1].isspace() else f" {closing}", told
+
+
 async def speak(
     parts: Parts,
     context: ReasoningContext,

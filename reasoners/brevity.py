@@ -27,23 +27,25 @@ class Brevity:
     async def trim(self, pieces: AsyncIterator[str]) -> AsyncIterator[str]:
         """Stream whole sentences only, up to the limits; then stop the model.
 
-        A response ends at a line break too. A last sentence that the model did not end is left
-        out, unless nothing else was said.
+        A sentence comes with the space that follows it, so that whoever reads on knows at once
+        that it is at its end. A response ends at a line break too. A last sentence that the model
+        did not end is left out, unless nothing else was said.
         """
         held, sentences, words = "", 0, 0
         try:
             async for piece in pieces:
-                held = held + piece if sentences else (held + piece).lstrip()
+                held = (held + piece).lstrip()
                 line, broken, _ = held.partition("\n")
                 while (sentence := _first_sentence(line)) is not None:
                     length = len(sentence.split())
                     if sentences and words + length > self.words:
                         return
-                    yield sentence
-                    line = line[len(sentence) :]
+                    line = line[len(sentence) :].lstrip()
                     sentences, words = sentences + 1, words + length
                     if sentences == self.sentences or words >= self.words:
+                        yield sentence
                         return
+                    yield f"{sentence} "
                 held = line
                 if broken:
                     break

@@ -13,6 +13,7 @@ from affectgraph.reasoners.codecs import Codec
 from affectgraph.reasoners.context import Exchange, ReasoningContext
 from affectgraph.reasoners.contracts import Backend, JointForm, LabelField, LabelHead, Sampling
 from affectgraph.reasoners.history import HistoryCompressor, Notes
+from affectgraph.reasoners.layout import LayoutName
 from affectgraph.reasoners.plan import Decision, check_order
 from affectgraph.reasoners.prompts import PromptLayout, Prompts
 from affectgraph.reasoners.replies.library import WrittenReplies
@@ -47,7 +48,7 @@ class SmesJoint:
         strategies: ``mesc-10`` or ``esconv-8``.
         codec: The codec or its name, ``json``, ``smes``, ``lines`` or ``multimood``; by default
             the layout's.
-        layout: Of the prompt; by default what fits the backend.
+        layout: Of the prompt, or its name; by default what fits the backend.
         heads: Trained heads; each is an expert of the stage whose label it reads.
         sampling: How words are chosen.
         brevity: How much is said.
@@ -68,7 +69,7 @@ class SmesJoint:
         order: Sequence[str] | None = None,
         strategies: str = "mesc-10",
         codec: str | Codec | None = None,
-        layout: PromptLayout | None = None,
+        layout: PromptLayout | LayoutName | None = None,
         heads: Sequence[LabelHead] = (),
         sampling: Sampling | None = None,
         brevity: Brevity | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from affectgraph.reasoners.contracts import Backend
 from affectgraph.reasoners.plan import SMES_ORDER, StageName
@@ -25,7 +25,8 @@ TRAINED_SYSTEM: Final = (
 words: whoever changes them trains anew."""
 
 TRAINED: Final = frozenset({"smollm2-135m-esconv"})
-"""Models in process that were trained with :meth:`PromptLayout.trained`."""
+"""Models that were trained with :meth:`PromptLayout.trained`, in process or served."""
+LayoutName = Literal["full", "small", "trained"]
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,25 @@ class PromptLayout:
         order: tuple[StageName, ...] = SMES_ORDER,
         strategies: str = "mesc-10",
     ) -> Self:
-        """The layout for a backend: trained or small for a model in process, full for a server."""
-        if getattr(backend, "provider", "") != "local":
-            return cls(order=order, strategies=strategies)
+        """The layout for a backend.
+
+        Trained for a model that is known to be, by its name; else small for one in process and
+        full for a server. A model of one's own that ``affectgraph train reasoner`` made is not
+        known: name its layout, ``trained``.
+        """
+        name: LayoutName = "small" if getattr(backend, "provider", "") == "local" else "full"
         if getattr(backend, "model", "") in TRAINED:
-            return cls.trained(order=order, strategies=strategies)
-        return cls.small(order=order, strategies=strategies)
+            name = "trained"
+        return cls.named(name, order=order, strategies=strategies)
+
+    @classmethod
+    def named(
+        cls,
+        name: LayoutName,
+        *,
+        order: tuple[StageName, ...] = SMES_ORDER,
+        strategies: str = "mesc-10",
+    ) -> Self:
+        """The layout of a name."""
+        makes = {"full": cls, "small": cls.small, "trained": cls.trained}
+        return makes[name](order=order, strategies=strategies)

@@ -17,6 +17,7 @@ from affectgraph.reasoners.contracts import (
 )
 from affectgraph.reasoners.history import HistoryCompressor, Notes
 from affectgraph.reasoners.joint import SmesJoint
+from affectgraph.reasoners.layout import LayoutName
 from affectgraph.reasoners.prompts import PromptLayout, Prompts
 from affectgraph.reasoners.replies.speaking import Replying
 from affectgraph.reasoners.stages import (
@@ -36,7 +37,7 @@ def smes_staged(
     order: Sequence[str] | None = None,
     strategies: str = "mesc-10",
     codec: str | None = None,
-    layout: PromptLayout | None = None,
+    layout: PromptLayout | LayoutName | None = None,
     heads: Sequence[LabelHead] = (),
     sampling: Sampling | None = None,
     brevity: Brevity | None = None,
@@ -55,7 +56,7 @@ def smes_staged(
             named, else that of SMES.
         strategies: ``mesc-10`` or ``esconv-8``.
         codec: ``json``, ``smes``, ``lines`` or ``multimood``; by default the layout's.
-        layout: Of the prompts; by default what fits the backend.
+        layout: Of the prompt, or its name; by default what fits the backend.
         heads: Trained heads, each an expert of the default stage whose label it reads.
         sampling: How words are chosen, by the default response stage.
         brevity: How much is said, by the default response stage.
@@ -91,7 +92,7 @@ def smes_joint(
     order: Sequence[str] | None = None,
     strategies: str = "mesc-10",
     codec: str | None = None,
-    layout: PromptLayout | None = None,
+    layout: PromptLayout | LayoutName | None = None,
     heads: Sequence[LabelHead] = (),
     sampling: Sampling | None = None,
     brevity: Brevity | None = None,
@@ -108,7 +109,7 @@ def smes_joint(
         order: Order of the stages, the response last.
         strategies: ``mesc-10`` or ``esconv-8``.
         codec: ``json``, ``smes``, ``lines`` or ``multimood``; by default the layout's.
-        layout: Of the prompts; by default what fits the backend.
+        layout: Of the prompt, or its name; by default what fits the backend.
         heads: Trained heads, each an expert of the default stage whose label it reads.
         sampling: How words are chosen.
         brevity: How much is said.

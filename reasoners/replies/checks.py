@@ -38,8 +38,12 @@ class Checks:
     checks: tuple[Check, ...] = DEFAULT_CHECKS
 
     @classmethod
-    def without(cls, off: Sequence[str]) -> Checks:
+    def without(cls, off: Sequence[str], *, words: int = 60) -> Checks:
         """All checks but those that are named.
+
+        Args:
+            off: Their names.
+            words: Of a reply, at most.
 
         Raises:
             BuildError: If there is no check of a name.
@@ -49,7 +53,8 @@ class Checks:
             raise BuildError(
                 f"no check of replies is named {', '.join(unknown)}; there are: {', '.join(known)}"
             )
-        return cls(tuple(check for check in DEFAULT_CHECKS if check.name not in off))
+        each = (Length(words) if check.name == Length.name else check for check in DEFAULT_CHECKS)
+        return cls(tuple(check for check in each if check.name not in off))
 
     def sentence(self, sentence: str, before: str, situation: Situation) -> tuple[Finding, ...]:
         """What is wrong with one sentence, given those before it."""

@@ -132,9 +132,13 @@ def _is_theirs(known: Lexicon, said: Sequence[str], at: int) -> bool:
 def _feeling(known: Lexicon, said: Sequence[str]) -> str | None:
     """The adjective of an "I feel ..." or "I'm ..."; nothing where it is denied."""
     for at, word in enumerate(said):
-        feels = word in ("feel", "feeling") and not set(said[max(0, at - 2) : at]) & _NEGATING
+        feels = (
+            word in ("feel", "felt", "feeling") and not set(said[max(0, at - 2) : at]) & _NEGATING
+        )
         is_so = word == "i'm" or (word == "am" and said[max(0, at - 1) : at] == ["i"])
-        if not (feels or is_so) or (word == "feel" and "i" not in said[max(0, at - 3) : at]):
+        if not (feels or is_so) or (
+            word in ("feel", "felt") and "i" not in said[max(0, at - 3) : at]
+        ):
             continue
         rest = said[at + 1 : at + 5]
         while rest and rest[0] in _STRESSING:

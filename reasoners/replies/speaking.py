@@ -81,7 +81,7 @@ class Replies:
     ) -> None:
         self._how = replying or Replying()
         self._brevity = brevity or Brevity()
-        self._checks = Checks.without(self._how.off)
+        self._checks = Checks.without(self._how.off, words=self._brevity.words)
         wanted = self._how.situations
         self._situations = self._how.check and (small if wanted is None else wanted)
         self.library = WrittenReplies(self._how.library)
@@ -193,8 +193,10 @@ class Replies:
         if not cut:
             reasons = _joined(reasons, ("too-short",))
         origin = ReplyOrigin(source=last.source, reasons=reasons, cut=cut, continued=not stands)
-        closing = "" if stands else f" {self.library.closing(context, plan, last.said)}"
-        return Spoken(closing, origin)
+        if stands:
+            return Spoken("", origin)
+        closing = self.library.closing(context, plan, last.said)
+        return Spoken(closing if last.said[-1].isspace() else f" {closing}", origin)
 
     def _resampling(self, context: ReasoningContext, sampling: Sampling | None) -> Sampling:
         told = f"{self._how.seed}\n{len(context.history)}\n{context.utterance}"

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from opentelemetry import trace
+
 from affectgraph.perceivers.affect import Distribution
-from affectgraph.perceivers.errors import BuildError
+from affectgraph.perceivers.errors import BackendError, BuildError, SetupError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
 from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.reasoners.beliefs import product, within
@@ -139,7 +141,14 @@ class ExpertStage:
         """The product of the experts that have something to say, and the say of the choice."""
         heard: dict[str, Distribution] = {}
         for expert in self._experts:
-            told = await expert.read(context, emotion)
+            try:
+                told = await expert.read(context, emotion)
+            except (BackendError, SetupError) as error:
+                # The others decide: exponents are kept for those that spoke.
+                trace.get_current_span().set_attribute(
+                    f"affectgraph.{self.stage}.without_{expert.source}", type(error).__name__
+                )
+                continue
             if told is not None:
                 heard[expert.source] = told
         fitted = await self._fitted.load()

@@ -20,6 +20,7 @@ from affectgraph.reasoners.contracts import (
 )
 from affectgraph.reasoners.definitions import UNFIT_FOR_AN_AI
 from affectgraph.reasoners.history import HistoryCompressor, Notes
+from affectgraph.reasoners.layout import LayoutName
 from affectgraph.reasoners.plan import SMES_ORDER, StageName, check_order
 from affectgraph.reasoners.prompts import PromptLayout, Prompts
 from affectgraph.reasoners.replies.speaking import Replying
@@ -63,7 +64,7 @@ class SmesStaged:
         order: Sequence[str] | None = None,
         strategies: str = "mesc-10",
         codec: str | Codec | None = None,
-        layout: PromptLayout | None = None,
+        layout: PromptLayout | LayoutName | None = None,
         heads: Sequence[LabelHead] = (),
         sampling: Sampling | None = None,
         brevity: Brevity | None = None,
@@ -119,7 +120,7 @@ def prompts_for(
     order: Sequence[str] | None = None,
     strategies: str = "mesc-10",
     codec: str | Codec | None = None,
-    layout: PromptLayout | None = None,
+    layout: PromptLayout | LayoutName | None = None,
 ) -> Prompts:
     """The prompts that the stages of one reasoner share.
 
@@ -129,7 +130,7 @@ def prompts_for(
             named, else that of SMES.
         strategies: ``mesc-10`` or ``esconv-8``.
         codec: The codec or its name; by default the layout's.
-        layout: Of the prompt; by default what fits the backend.
+        layout: Of the prompt, or its name; by default what fits the backend.
 
     Raises:
         BuildError: If the order is no permutation of the stages, or strategies or codec unknown.
@@ -139,7 +140,10 @@ def prompts_for(
     named = codec_named(codec) if isinstance(codec, str) else codec
     wanted = order or (named.order if named else SMES_ORDER)
     checked = check_order(tuple(wanted))
-    told = layout or PromptLayout.fitting(backend, order=checked, strategies=strategies)
+    if isinstance(layout, str):
+        told = PromptLayout.named(layout, order=checked, strategies=strategies)
+    else:
+        told = layout or PromptLayout.fitting(backend, order=checked, strategies=strategies)
     form = named or codec_named(told.codec)
     if form.order != checked:
         if not isinstance(codec, str | None):
@@ -156,7 +160,7 @@ def default_stages(
     order: Sequence[str] | None = None,
     strategies: str = "mesc-10",
     codec: str | Codec | None = None,
-    layout: PromptLayout | None = None,
+    layout: PromptLayout | LayoutName | None = None,
     heads: Sequence[LabelHead] = (),
 ) -> tuple[list[WeighedStage], Prompts]:
     """The three label stages in an order, and the prompts that they share.
@@ -166,7 +170,7 @@ def default_stages(
         order: See :func:`prompts_for`.
         strategies: ``mesc-10`` or ``esconv-8``.
         codec: See :func:`prompts_for`.
-        layout: Of the prompt; by default what fits the backend.
+        layout: Of the prompt, or its name; by default what fits the backend.
         heads: Trained heads; each is an expert of the stage whose label it reads.
 
     Raises:

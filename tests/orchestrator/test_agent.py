@@ -261,7 +261,14 @@ async def test_what_was_delivered_before_a_fault_is_kept(
 ) -> None:
     reasoner = ScriptedReasoner("I hear you. It is a lot at once.", fault=fault, after=5)
     reply = await Agent(parts(reasoner=reasoner)).respond(turn(photo, note))
-    assert reply.text.strip() == "I hear you."
+    # A written sentence closes it, and the reply says so.
+    assert reply.text.startswith("I hear you. ")
+    assert reply.text.endswith(("?", "."))
+    assert "It is a lot" not in reply.text
+    assert reply.origin is not None
+    assert reply.origin.cut
+    assert reply.origin.continued
+    assert reply.origin.reasons[-1] == "reasoner-failed"
     assert reply.strategy is not None
 
 

@@ -36,7 +36,7 @@ async def test_sentences_past_the_limit_stop_the_model() -> None:
 
 
 async def test_an_unended_last_sentence_is_left_out() -> None:
-    assert (await trimmed(Brevity(), ["It is hard. ", "You could"]))[0] == "It is hard."
+    assert (await trimmed(Brevity(), ["It is hard. ", "You could"]))[0] == "It is hard. "
 
 
 async def test_something_is_said_even_without_an_end() -> None:
@@ -51,7 +51,7 @@ async def test_a_line_break_ends_the_response() -> None:
 
 async def test_words_are_counted_by_whole_sentences() -> None:
     text, _ = await trimmed(Brevity(words=5), ["One two three. ", "Four five six. ", "Seven. "])
-    assert text == "One two three."
+    assert text == "One two three. "
 
 
 async def test_abbreviations_and_decimals_end_nothing() -> None:
