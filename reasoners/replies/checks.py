@@ -9,7 +9,7 @@ from typing import Final
 from affectgraph.perceivers.errors import BuildError
 from affectgraph.perceivers.text.language import unreadable
 from affectgraph.reasoners.replies.findings import Check, Finding, Situation
-from affectgraph.reasoners.replies.fit import Advice, Echo, Heard, Misread, Topic
+from affectgraph.reasoners.replies.fit import Advice, Echo, Ground, Heard, Misread, Topic
 from affectgraph.reasoners.replies.form import Ends, Language, Length, Loops, Marks
 from affectgraph.reasoners.replies.honesty import Being, Diagnosis, Facts, Life, Promises
 from affectgraph.reasoners.replies.tone import Contradiction, Manner, Mood
@@ -20,6 +20,9 @@ DEFAULT_CHECKS: Final[tuple[Check, ...]] = (
     Diagnosis(), Advice(), Mood(), Manner(), Contradiction(), Misread(), Heard(), Topic(),
 )  # fmt: skip
 """All of them, those of a sentence's form first."""
+
+STRICT_CHECKS: Final[tuple[Check, ...]] = (*DEFAULT_CHECKS, Ground())
+"""With those that only a small model needs."""
 
 _ANY_LANGUAGE: Final = frozenset({"marks", "loops", "length", "echo"})
 
@@ -38,22 +41,24 @@ class Checks:
     checks: tuple[Check, ...] = DEFAULT_CHECKS
 
     @classmethod
-    def without(cls, off: Sequence[str], *, words: int = 60) -> Checks:
+    def without(cls, off: Sequence[str], *, words: int = 60, strict: bool = False) -> Checks:
         """All checks but those that are named.
 
         Args:
             off: Their names.
             words: Of a reply, at most.
+            strict: Whether those for small models look, too.
 
         Raises:
             BuildError: If there is no check of a name.
         """
-        known = [check.name for check in DEFAULT_CHECKS]
+        known = [check.name for check in STRICT_CHECKS]
         if unknown := [name for name in off if name not in known]:
             raise BuildError(
                 f"no check of replies is named {', '.join(unknown)}; there are: {', '.join(known)}"
             )
-        each = (Length(words) if check.name == Length.name else check for check in DEFAULT_CHECKS)
+        those = STRICT_CHECKS if strict else DEFAULT_CHECKS
+        each = (Length(words) if check.name == Length.name else check for check in those)
         return cls(tuple(check for check in each if check.name not in off))
 
     def sentence(self, sentence: str, before: str, situation: Situation) -> tuple[Finding, ...]:

@@ -37,6 +37,10 @@ _FELT: Final = word_set("feel felt feels feeling")
 _REFUSES: Final = re.compile(r"^no[,.]", re.IGNORECASE)
 _ITSELF: Final = re.compile(r"\bi(?:'m| am) (?:just |only )?an? (?:ai|program|computer)\b", re.I)
 _ABOUT_IT: Final = word_set("you your you're ai bot robot human real person machine program")
+_BARE: Final = re.compile(
+    r"^(?:of course|yes|yeah|no|sure|certainly|absolutely|definitely|i think so|maybe)\b[,.!]?",
+    re.IGNORECASE,
+)
 _ADVISING: Final = frozenset({"Advisement", "Providing Suggestions"})
 _COMMON_FIELDS: Final = frozenset({"friends", "kin", "home", "hobby", "health", "past", "work"})
 
@@ -199,4 +203,33 @@ class Misread:
         return _CLAUSE.split(situation.context.utterance.replace("’", "'"))  # noqa: RUF001
 
     def _of_another(self, heard: Sequence[str]) -> bool:
-        return not _MINE & set(heard) and bool(_OTHERS & set(heard[:2]))
+        own = set(heard[:2]) & _MINE - {"my"}
+        theirs = heard[:1] == ["my"] and any(word in lexicon().kin for word in heard[1:3])
+        return not own and (theirs or (not _MINE & set(heard) and bool(_OTHERS & set(heard[:2]))))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Questions that take nothing up, and a bare yes or no to who asks for a judgement.
+
+    For small models: their open questions are fit for nearly anything, but where they ask for a
+    detail that the person has not touched, it is mostly beside the point.
+    """
+
+    name: ClassVar[str] = "ground"
+
+    def find(self, sentence: str, before: str, situation: Situation) -> Sequence[Finding]:
+        """Whether the sentence rests on nothing that was said."""
+        plain = sentence.replace("’", "'")  # noqa: RUF001
+        said = situation.context.utterance.strip()
+        if not before and said.endswith("?") and _BARE.search(plain):
+            return (Finding(self.name, "bare-answer"),)
+        known = lexicon()
+        if not plain.rstrip().endswith("?") or known.open_questions.search(plain):
+            return ()
+        told = situation.told
+        about = frozenset().union(*(known.topics[w] for w in told if w in known.topics))
+        heavy = [word for word in content(plain) if word not in known.passing]
+        if any(word in told or known.topics.get(word, frozenset()) & about for word in heavy):
+            return ()
+        return (Finding(self.name, "ungrounded-question"),)

@@ -44,6 +44,8 @@ class _File(BaseModel):
     verdicts: dict[str, str]
     blaming: tuple[str, ...]
     trivial: tuple[str, ...]
+    open_questions: tuple[str, ...]
+    passing: str
     asks_topic: tuple[str, ...]
     asks_feeling: tuple[str, ...]
     asks_event: tuple[str, ...]
@@ -76,6 +78,8 @@ class Lexicon:
             ``low``.
         blaming: Phrases that blame the person.
         trivial: Questions for what nobody in need should have to tell.
+        open_questions: Questions that fit whatever was said.
+        passing: Stems of words that take up nothing of it.
         asks_topic: Questions for what the message is about.
         asks_feeling: Questions for what the person feels.
         asks_event: Questions for what happened.
@@ -102,6 +106,8 @@ class Lexicon:
     verdicts: dict[str, frozenset[str]]
     blaming: Pattern
     trivial: Pattern
+    open_questions: Pattern
+    passing: frozenset[str]
     asks_topic: Pattern
     asks_feeling: Pattern
     asks_event: Pattern
@@ -151,6 +157,8 @@ def _made(file: _File) -> Lexicon:
         verdicts={mood: frozenset(nouns.split()) for mood, nouns in file.verdicts.items()},
         blaming=_phrases(file.blaming),
         trivial=_phrases(file.trivial),
+        open_questions=_phrases(file.open_questions),
+        passing=_stems(file.passing),
         asks_topic=_phrases(file.asks_topic),
         asks_feeling=_phrases(file.asks_feeling),
         asks_event=_phrases(file.asks_event),

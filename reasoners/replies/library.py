@@ -45,6 +45,8 @@ _MOVES: Final[tuple[Move, ...]] = (
     "ask", "reflect", "affirm", "suggest", "inform", "interpret", "pace", "attend",
 )  # fmt: skip
 _LEAST: Final = 6
+_TOLD: Final = 2
+"""Words from which a mood that only perception tells is answered."""
 _SURE: Final = 0.5
 """Share of belief from which an emotion, or a mood, is answered."""
 
@@ -249,6 +251,8 @@ def _group(context: ReasoningContext, plan: Plan) -> tuple[Group, Slots]:
         return "loss", slots
     if slots.mood is not None:
         return next((g for g in _GROUP_NAMES if g == slots.mood), "even"), slots
+    if len(words(context.utterance)) < _TOLD:
+        return "even", slots
     situation = Situation(context, plan)
     belief, feels = situation.belief, situation.feels
     if belief is not None and (belief[belief.top] >= _SURE or situation.borne_out):

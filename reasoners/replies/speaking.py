@@ -42,6 +42,8 @@ DEFAULT_CHECKS`).
         situations: Whether greetings, thanks, nonsense, a death, and languages that a small model
             does not know are answered by written words at once. By default where the model runs in
             process.
+        strict: Whether a question must be an open one or take up something that was said. By
+            default where the model runs in process.
         library: A file of written replies of one's own.
     """
 
@@ -52,6 +54,7 @@ DEFAULT_CHECKS`).
     top_p: float = 0.9
     seed: int = 0
     situations: bool | None = None
+    strict: bool | None = None
     library: Path | None = None
 
 
@@ -81,7 +84,8 @@ class Replies:
     ) -> None:
         self._how = replying or Replying()
         self._brevity = brevity or Brevity()
-        self._checks = Checks.without(self._how.off, words=self._brevity.words)
+        strict = small if self._how.strict is None else self._how.strict
+        self._checks = Checks.without(self._how.off, words=self._brevity.words, strict=strict)
         wanted = self._how.situations
         self._situations = self._how.check and (small if wanted is None else wanted)
         self.library = WrittenReplies(self._how.library)

@@ -32,8 +32,8 @@ _PHRASE_ENDS: Final = word_set(
 )
 _PRAISED: Final = word_set("question point problem")
 _LONG: Final = re.compile(
-    r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|many|several|all these|for|in)"
-    r" (?:years|months|weeks|days|hours|decades|ages|so long|a long)\b|\bsince\b|\byears\b",
+    r"\bfor (?:\w+ ){0,2}(?:years|months|weeks|days|decades|ages|long)\b|\bsince\b|\byears\b"
+    r"|\b(?:months|weeks) ago\b|\bafter (?:\w+ )?(?:years|months|weeks)\b",
     re.IGNORECASE,
 )
 

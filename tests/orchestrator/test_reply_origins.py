@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Literal
 
@@ -67,6 +68,19 @@ async def test_a_good_reply_is_the_models(form: Literal["joint", "staged"]) -> N
     reply = await agent(made).respond(Turn(text="I failed my math exam."))
     assert reply.text == "That sounds hard. What is on your mind most?"
     assert reply.origin == ReplyOrigin(source="model")
+
+
+@pytest.mark.parametrize("form", ["joint", "staged"])
+async def test_the_first_sentence_is_out_while_the_second_is_made(
+    form: Literal["joint", "staged"],
+) -> None:
+    says = "That sounds hard. What hurts the most about it?"
+    backend = ScriptedBackend(says=says, fault="hangs", after=4)
+    made = SmesJoint(backend) if form == "joint" else SmesStaged.over(backend)
+    one = agent(made)
+    async with asyncio.timeout(20), aclosing(one.stream(Turn(text="I failed."))) as events:
+        first = await anext(event async for event in events if event.kind == "token")
+    assert first.text == "That sounds hard. "
 
 
 @pytest.mark.parametrize("fault", ["fails", "hangs"])

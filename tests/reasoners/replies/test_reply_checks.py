@@ -118,3 +118,35 @@ def test_a_good_example_stays_good_whatever_else_was_said_before() -> None:
 def _after(case: Judged, before: tuple[Exchange, ...]) -> Situation:
     context = case.situation.context.model_copy(update={"history": before})
     return Situation(context, case.situation.plan)
+
+
+@pytest.mark.parametrize(
+    ("said", "reply", "code"),
+    [
+        (
+            "I had pasta for dinner.",
+            "That sounds delicious. What did you read?",
+            "ungrounded-question",
+        ),
+        ("Do you think it's my fault?", "Of course. What makes you think so?", "bare-answer"),
+        ("I had pasta for dinner.", "I see. How was the pasta?", None),
+        ("I failed my exam.", "I'm sorry to hear that. Which class was it?", None),
+        ("I failed my exam.", "I'm sorry to hear that. What hurts you the most about it?", None),
+        ("It is a long story.", "Of course. Would you like to tell me more about it?", None),
+    ],
+)
+def test_a_small_models_questions_are_open_or_take_something_up(
+    said: str, reply: str, code: str | None
+) -> None:
+    asked = situation(said)
+    strict = codes(Checks.without((), strict=True).reply(reply, asked))
+    assert strict == (() if code is None else (code,))
+    # A larger model may ask what it likes, and answer what it is asked.
+    assert codes(Checks().reply(reply, asked)) == ()
+
+
+def test_the_length_is_the_one_agreed() -> None:
+    told = situation("I failed my exam.")
+    reply = "I hear you, and it sounds as if a lot of work went into it."
+    assert codes(Checks.without((), words=8).reply(reply, told)) == ("too-long",)
+    assert not Checks.without((), words=20).reply(reply, told)
