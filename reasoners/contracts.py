@@ -107,6 +107,14 @@ class Backend(Protocol):
         """Whether it can hold a joint generation to its form; else the stages ask one by one."""
         ...
 
+    @property
+    def weighs(self) -> bool:
+        """Whether a joint generation multiplies its probabilities with a field's prior.
+
+        Else it only bars what the prior gives no weight, and its decisions may be certain.
+        """
+        ...
+
     async def warm_up(self) -> None:
         """Load the model or check the server; called once, before the first turn."""
         ...

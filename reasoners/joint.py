@@ -36,7 +36,9 @@ class SmesJoint:
     probabilities (the one in process) decides as the staged form does. A stage says p^say times
     its prior; a field multiplies p with its prior. So the field's prior is the stage's to the
     power 1/say, and the decision is brought back by the power say. Where the model's choice has
-    no say, the form allows one label, the experts' own.
+    no say, the form allows one label, the experts' own. A backend that gives no probabilities
+    (``weighs`` is false: a grammar holds it) may choose among the labels that its choice would
+    make the likeliest, and no others.
 
     A backend that cannot hold a generation to a form (``constrains`` is false) is asked stage by
     stage instead, within the same :meth:`reason`.
@@ -138,7 +140,11 @@ class SmesJoint:
 
     async def _at_once(self, context: ReasoningContext) -> AsyncIterator[Decision | str]:
         weighed = await self._weighed(context)
-        fields = [_field(stage, each) for stage, each in zip(self._stages, weighed, strict=True)]
+        weighs = self._backend.weighs
+        fields = [
+            _field(stage, each, weighs=weighs)
+            for stage, each in zip(self._stages, weighed, strict=True)
+        ]
         messages = self._prompts.base(context, self._emotion(weighed, context))
         form = JointForm(tuple(fields), self._prompts.codec)
         source = self._backend.stream_joint(messages, form, self._sampling)
@@ -186,20 +192,25 @@ class SmesJoint:
         return found
 
 
-def _field(stage: WeighedStage, weighed: Weighed) -> LabelField:
+def _field(stage: WeighedStage, weighed: Weighed, *, weighs: bool) -> LabelField:
     prior = weighed.prior
     if weighed.say == 0:
-        only = Distribution.certain(stage.labels, prior.top)
-        return LabelField(stage=stage.stage, labels=stage.labels, prior=only)
-    told = product(stage.labels, (prior, 1 / weighed.say))
-    return LabelField(stage=stage.stage, labels=stage.labels, prior=told)
+        prior = Distribution.certain(stage.labels, prior.top)
+    elif weighs:
+        prior = product(stage.labels, (prior, 1 / weighed.say))
+    else:
+        prior = weighed.winnable(stage.labels)
+    return LabelField(stage=stage.stage, labels=stage.labels, prior=prior)
 
 
 def _brought_back(stage: WeighedStage, weighed: Weighed, item: Decision, model: str) -> Decision:
     """A decision of the joint generation on the stage's own scale."""
     if weighed.say == 0:
         return weighed.decision(stage.stage, weighed.prior)
-    belief = product(stage.labels, (item.distribution, weighed.say))
+    if max(item.distribution.probs) == 1:
+        belief = weighed.with_choice(stage.labels, item.distribution)
+    else:
+        belief = product(stage.labels, (item.distribution, weighed.say))
     return weighed.decision(stage.stage, belief, model)
 
 

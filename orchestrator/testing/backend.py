@@ -27,6 +27,8 @@ class ScriptedBackend:
         seconds_per_word: Pace of the response.
         seconds_per_choice: Time for a label.
         constrains: Whether it says that it can hold a joint generation to its form.
+        weighs: Whether it multiplies its probabilities with a field's prior; else it chooses the
+            likeliest label that is not barred, for certain, as a grammar has it.
         fault: What goes wrong. A failure is a ``BackendError``, the only error that a backend
             raises.
         after: How many words are said before it fails, hangs or gives a wrong type; -1 for
@@ -53,12 +55,13 @@ class ScriptedBackend:
         seconds_per_word: float = 0.002,
         seconds_per_choice: float = 0.005,
         constrains: bool = True,
+        weighs: bool = True,
         fault: Fault | None = None,
         after: int = -1,
     ) -> None:
         self.prompts: list[tuple[Message, ...]] = []
         self.forms: list[JointForm] = []
-        self.constrains = constrains
+        self.constrains, self.weighs = constrains, weighs
         self.streams = 0
         self.closed = 0
         self.warmed = 0
@@ -110,7 +113,9 @@ class ScriptedBackend:
 
     def _decide(self, field: LabelField) -> Decision:
         belief = self._over(field.labels, field.allowed)
-        if field.prior is not None:
+        if not self.weighs:
+            belief = Distribution.certain(field.labels, belief.top)
+        elif field.prior is not None:
             weighed = {label: p * field.prior[label] for label, p in belief.as_dict().items()}
             belief = Distribution.over(field.labels, weighed)
         return Decision(stage=field.stage, distribution=belief, label=belief.top, source=self.name)

@@ -85,6 +85,8 @@ async def played(
         # Decided after this turn, so it is the next one's prompt that begins otherwise.
         stays = (*before.kept, exchange.key), before.summary, before.clip, before.clipped
         moved = (told.kept, told.summary, told.clip, told.clipped) != stays
+        # A message at risk that its own turn's prompt had no room for is told whole afterwards.
+        moved = moved or exchange.told != prompts.told(context)
         history = trimmed((*history, exchange), keep)
     return found
 

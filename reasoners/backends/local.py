@@ -57,6 +57,7 @@ class LocalBackend:
 
     provider = "local"
     constrains = True
+    weighs = True
 
     def __init__(
         self,

@@ -98,6 +98,11 @@ class OpenAIBackend:
         return self._requests.structured != "none"
 
     @property
+    def weighs(self) -> bool:
+        """False: a grammar or a schema bars labels, and tells no probabilities."""
+        return False
+
+    @property
     def models(self) -> tuple[ModelUse, ...]:
         """The served model; its server does not say the licence."""
         return (ModelUse(self.model),)

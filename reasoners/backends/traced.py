@@ -46,6 +46,11 @@ class TracedBackend:
         """Whether the wrapped backend can hold a form."""
         return self._backend.constrains
 
+    @property
+    def weighs(self) -> bool:
+        """Whether the wrapped backend multiplies its probabilities with priors."""
+        return self._backend.weighs
+
     def __getattr__(self, attribute: str) -> Any:
         """Optional abilities of the wrapped backend; they are model calls too."""
         ability = getattr(self._backend, attribute)

@@ -17,7 +17,7 @@ from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError, BuildError, SetupError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
 from affectgraph.perceivers.models import ModelUse, models_of
-from affectgraph.reasoners.beliefs import product, within
+from affectgraph.reasoners.beliefs import floored, product, within
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import Backend, LabelHead, LabelStage
 from affectgraph.reasoners.definitions import UNFIT_FOR_AN_AI
@@ -33,7 +33,7 @@ from affectgraph.reasoners.stages.experts import (
     StrategyTable,
     ToneTable,
 )
-from affectgraph.reasoners.stages.weights import Weights, WeightsFile
+from affectgraph.reasoners.stages.weights import UNFITTED_FLOOR, Weights, WeightsFile
 from affectgraph.reasoners.taxonomy import MESC_10
 
 SYSTEM_EMOTIONS: Final = ("neutral", "sadness", "joy")
@@ -63,6 +63,25 @@ class Weighed:
         return Decision(
             stage=stage, distribution=belief, label=belief.top, source="+".join(told) or "even"
         )
+
+    def with_choice(self, labels: LabelSet, chosen: Distribution) -> Distribution:
+        """The product with what the model chose.
+
+        A choice that comes without probabilities is no more than an expert that nothing was
+        fitted for: some of its mass is spread, so that it vetoes nothing.
+        """
+        if max(chosen.probs) == 1:
+            chosen = floored(chosen, labels, UNFITTED_FLOOR)
+        return product(labels, (self.prior, 1.0), (chosen, self.say))
+
+    def winnable(self, labels: LabelSet) -> Distribution:
+        """The prior of the labels that would win if a model chose them without probabilities."""
+        won = {
+            label: p
+            for label, p in self.prior.as_dict().items()
+            if p > 0 and self.with_choice(labels, Distribution.certain(labels, label)).top == label
+        }
+        return within(labels, self.prior, won)
 
 
 @runtime_checkable
@@ -181,7 +200,7 @@ class ExpertStage:
             return weighed.decision(self.stage, prior)
         asked = self.labels.model_copy(update={"labels": left})
         chosen = await self._backend.choose(self._prompts.label(context, self.stage), asked)
-        belief = product(self.labels, (prior, 1.0), (chosen, weighed.say))
+        belief = weighed.with_choice(self.labels, chosen)
         return weighed.decision(self.stage, belief, self._backend.name)
 
     def _exponents(self, fitted: Weights, model: str, names: Sequence[str]) -> dict[str, float]:
@@ -245,8 +264,7 @@ class StrategyStage(ExpertStage):
         allowed: Strategies that may be chosen; by default all but those unfit for an AI.
         sources: What is gone by, of ``rule``, ``head``, ``choice``; by default all that there are.
         head: A trained head over the strategies.
-        weights: Exponent by source, in place of the fitted ones. A server without
-            log-probabilities gives certainty, so its choice stands at any exponent above 0.
+        weights: Exponent by source, in place of the fitted ones.
         file: Fitted weights of one's own.
     """
 

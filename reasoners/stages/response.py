@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.models import ModelUse, models_of
 from affectgraph.reasoners.brevity import Brevity, close
 from affectgraph.reasoners.codecs import Codec
+from affectgraph.reasoners.codecs.continued import spoken_by
 from affectgraph.reasoners.context import ReasoningContext
 from affectgraph.reasoners.contracts import Backend, Sampling
-from affectgraph.reasoners.plan import Plan
 from affectgraph.reasoners.prompts import Prompts
 from affectgraph.reasoners.replies.library import WrittenReplies
 from affectgraph.reasoners.replies.speaking import Replies, Replying
@@ -77,31 +76,13 @@ class BackendResponse:
     def _said(self, context: ReasoningContext, sampling: Sampling) -> AsyncIterator[str]:
         messages = self._prompts.response(context)
         pieces = self._backend.stream(messages, sampling)
-        return _freed(pieces, self._prompts.codec, self._backend.name)
+        return _freed(pieces, self._prompts.codec)
 
 
-async def _freed(pieces: AsyncIterator[str], codec: Codec, source: str) -> AsyncIterator[str]:
-    """The words of a response that continues a form, without the form's marks and end.
-
-    What the form cannot hold (a raw line break within JSON) ends the response.
-
-    Raises:
-        BackendError: If the model begins with what the form cannot hold.
-    """
-    parser = codec.parser(source, ())
-    parser.feed(codec.lead(Plan(), "response"))
+async def _freed(pieces: AsyncIterator[str], codec: Codec) -> AsyncIterator[str]:
+    """The words of a response that continues a form, without the form's marks and end."""
     try:
-        async for piece in pieces:
-            try:
-                found = parser.feed(piece)
-            except BackendError:
-                if parser.started:
-                    return
-                raise
-            for item in found:
-                if isinstance(item, str):
-                    yield item
-            if parser.done:
-                return
+        async for words in spoken_by(pieces, codec):
+            yield words
     finally:
         await close(pieces)

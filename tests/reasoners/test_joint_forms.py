@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from affectgraph.orchestrator.testing.backend import ScriptedBackend
 from affectgraph.perceivers.affect import Affect, Distribution
-from affectgraph.perceivers.errors import BackendError
+from affectgraph.perceivers.errors import BackendError, SetupError
 from affectgraph.perceivers.labels import EKMAN_7
 from affectgraph.reasoners.backends.local import LocalBackend
 from affectgraph.reasoners.codecs import CODECS, codec_named
@@ -21,7 +22,7 @@ from affectgraph.reasoners.joint import SmesJoint
 from affectgraph.reasoners.plan import MULTIMOOD_ORDER, SMES_ORDER, Decision, Plan
 from affectgraph.reasoners.prompts import PromptLayout
 from affectgraph.reasoners.stages import SmesStaged
-from affectgraph.reasoners.taxonomy import MESC_10
+from affectgraph.reasoners.taxonomy import ESCONV_8, MESC_10
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 WORDS = Sampling(max_tokens=10)
@@ -178,3 +179,44 @@ async def test_both_forms_give_the_same_over_a_small_model(codec: str, tiny_llam
 @pytest.mark.parametrize("codec", CODECS)
 async def test_both_forms_give_the_same_over_the_pulled_model(codec: str, smollm2: Path) -> None:
     await both_over(LocalBackend(folder=smollm2, threads=1), codec)
+
+
+@pytest.mark.parametrize("form", ["joint", "staged"])
+@pytest.mark.parametrize(("share", "label"), [(0.98, "joy"), (0.4, "anger")])
+async def test_a_certain_choice_vetoes_nothing(form: str, share: float, label: str) -> None:
+    """A server tells no probabilities: it decides where perception leaves it open."""
+    felt = Distribution.over(EKMAN_7, {"joy": share, "anger": 0.98 - share, "neutral": 0.02})
+    given = ReasoningContext(utterance="So that was that.", affect=Affect.read(felt, NOW))
+    backend = ScriptedBackend(weights={"anger": 0.97}, weighs=False)
+    if form == "joint":
+        decisions, _ = await joint(SmesJoint(backend), given)
+    else:
+        decisions, _ = await staged(SmesStaged.over(backend), given)
+    assert decisions[0].label == label
+    assert 0 < decisions[0].distribution["anger"] < 1
+    assert decisions[0].source == "perception+script"
+
+
+class Lost:
+    """A head whose weights are gone by the time that it is asked."""
+
+    stage = "strategy"
+    labels = ESCONV_8
+
+    async def warm_up(self) -> None: ...
+
+    async def read(self, context: ReasoningContext) -> Distribution | None:
+        raise SetupError("the weights are gone")
+
+
+@pytest.mark.parametrize("form", ["joint", "staged"])
+async def test_an_expert_that_fails_costs_its_own_say_alone(form: str) -> None:
+    backend = ScriptedBackend(SAYS)
+    options: dict[str, Any] = {"strategies": "esconv-8", "heads": [Lost()]}
+    if form == "joint":
+        decisions, words = await joint(SmesJoint(backend, **options), context())
+    else:
+        decisions, words = await staged(SmesStaged.over(backend, **options), context())
+    assert words == SAYS
+    assert [each.stage for each in decisions] == ["user_emotion", "strategy", "system_emotion"]
+    assert "head" not in decisions[1].source

@@ -83,8 +83,9 @@ class BackendSuite(StreamSuite[Backend, Prompt]):
     def test_it_says_whether_it_holds_a_form(self) -> None:
         """The joint form is one request or several by it, before it is warmed up too."""
         want(
-            isinstance(self.make().constrains, bool),
-            "A backend says whether it can hold a joint generation to its form (constrains).",
+            isinstance(self.make().constrains, bool) and isinstance(self.make().weighs, bool),
+            "A backend says whether it can hold a joint generation to its form (constrains),"
+            " and whether it weighs a field's prior there (weighs).",
         )
 
     def test_it_chooses_among_the_labels(self) -> None:

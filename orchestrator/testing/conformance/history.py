@@ -10,15 +10,30 @@ from affectgraph.orchestrator.testing.conformance.asynchronous import AsyncSuite
 from affectgraph.orchestrator.testing.conformance.basics import run, want
 from affectgraph.orchestrator.testing.conformance.suite import suite
 from affectgraph.orchestrator.testing.conformance.values import verify_model
+from affectgraph.orchestrator.testing.conversation import PlayedTurn, TurnPrompt, played
 from affectgraph.reasoners.context import Exchange, Recap
-from affectgraph.reasoners.history import CompressedHistory, HistoryCompressor, HistoryTools
+from affectgraph.reasoners.history import (
+    CompressedHistory,
+    HistoryCompressor,
+    HistoryTools,
+    Notes,
+)
 from affectgraph.reasoners.history.counting import counter
+from affectgraph.reasoners.prompts import PromptLayout, Prompts
 
 History = tuple[Exchange, ...]
 
 _WHO: Final = "A history compressor"
 _TURNS: Final = 40
 _SPENT: Final = 12
+_AT_RISK: Final = (1, 2, 4)
+_GRAVE: Final = " ".join(
+    [
+        *("It was a long day, and the bus was late again." for _ in range(8)),
+        "Since the spring I have wished that I was dead.",
+        *("Then I went home and nobody was there." for _ in range(8)),
+    ]
+)
 
 
 class HistorySuite(AsyncSuite[HistoryCompressor, History, CompressedHistory]):
@@ -110,6 +125,26 @@ class HistorySuite(AsyncSuite[HistoryCompressor, History, CompressedHistory]):
             kept = {exchange.key for exchange in answer.kept}
             want(at_risk <= kept, f"{_WHO} never leaves out what was said at risk.")
 
+    def test_the_words_of_a_message_at_risk_are_told_whole(self) -> None:
+        """However long they are: what matters may stand in the middle."""
+        part, prompts = self.make(), Prompts(PromptLayout.small())
+        said = [_turn(n, _GRAVE if n in _AT_RISK else "") for n in range(_TURNS)]
+
+        async def play() -> list[TurnPrompt]:
+            await self.prepare(part)
+            try:
+                return await played(prompts, Notes(prompts, part), said)
+            finally:
+                await self.release(part)
+
+        for number, prompt in enumerate(run(play())):
+            text = "\n".join(message.content for message in prompt.messages[:-1])
+            due = [n for n in _AT_RISK if n < number]
+            want(
+                all(f"{_GRAVE} ({n})" in text for n in due),
+                f"{_WHO} cuts no message at risk; before turn {number} one was told in part.",
+            )
+
     def _played(
         self, turns: int, *, words: int = 12, risky: frozenset[str] | set[str] = frozenset(),
         after: int = 1,
@@ -160,6 +195,11 @@ def _history(turns: int, *, words: int = 12) -> History:
     )
 
 
+def _turn(number: int, grave: str) -> PlayedTurn:
+    said = f"{grave} ({number})" if grave else f"My neighbour sang the song of number {number}."
+    return PlayedTurn(said, "What was that like?", risk_level=3 if grave else 0)
+
+
 def _risky(turns: int) -> History:
     history = list(_history(turns))
     history[1] = history[1].model_copy(update={"risk_level": 4})
@@ -167,10 +207,9 @@ def _risky(turns: int) -> History:
 
 
 def _tools() -> HistoryTools:
+    prompts = Prompts(PromptLayout.trained())
     return HistoryTools(
-        printed=lambda exchange, clip: "\n".join(
-            text[: clip or None] for text in (exchange.said, exchange.replied)
-        ),
+        printed=lambda exchange, clip: "\n".join(prompts.printed(exchange, clip)),
         count=counter(None),
     )
 
