@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -165,7 +166,10 @@ class Replies:
         spoken = self._brevity.trim(attempt.pieces)
         try:
             async for sentence in spoken:
-                found = self._checks.sentence(sentence.strip(), attempt.said, situation)
+                # Long threads are many words to compare with: not on the event loop.
+                found = await self._pool.run(
+                    partial(self._checks.sentence, sentence.strip(), attempt.said, situation)
+                )
                 if found:
                     attempt.found = found
                     return
