@@ -1,6 +1,6 @@
 """What compressing a history saves and costs, on dialogues of ESConv or MESC (validation split).
 
-    python benchmarks/history.py [--corpus esconv|mesc] [--dialogues N] [--budget N] [--json]
+    python benchmarks/history.py [--corpus esconv|mesc] [--dialogues N] [--budget N] [--risky N]
 
 Each dialogue is played turn by turn with the prompts of the trained small model; no language model
 runs. Of every way to tell a history it prints
@@ -9,8 +9,11 @@ runs. Of every way to tell a history it prints
 - ``survival``: share of the turns, from the second on, whose prompt begins with the whole last
   prompt and what was said after it;
 - ``new_share``: share of a prompt's characters that a prefix cache has not seen in the last one;
-- ``risk_kept``: share of the prompts after a turn at risk that tell its beginning word by word; one
-  turn of each dialogue's first half, drawn by a seed, counts as such, as neither corpus labels any;
+- ``risk_kept``: share of the prompts after a turn at risk that tell its whole message word by word;
+  so many turns of each dialogue's first half, drawn by a seed, count as such (``--risky``), as
+  neither corpus labels any;
+- ``over_budget``: share of the choices after which more than the budget is told, as what is at
+  risk may not be cut;
 - ``words_kept``: share of the distinct words of five letters and more that the person had said so
   far and that still stand in the prompt;
 - ``step_ms``: processor time that choosing takes after a turn (mean).
@@ -51,6 +54,7 @@ from affectgraph.reasoners.history import (
     WindowHistory,
 )
 from affectgraph.reasoners.prompts import PromptLayout, Prompts
+from affectgraph.reasoners.telling import sound
 from affectgraph.reasoners.training import esconv_dialogues, mesc_dialogues
 
 MODEL: Final = "smollm2-135m"
@@ -105,6 +109,7 @@ class Timed:
         self._compressor = compressor
         self.ratios: list[float] = []
         self.spent: list[float] = []
+        self.over: list[float] = []
 
     async def compress(self, history: Sequence[Exchange], tools: HistoryTools) -> CompressedHistory:
         """As the compressor does."""
@@ -112,6 +117,7 @@ class Timed:
         found = await self._compressor.compress(history, tools)
         self.spent.append(1000 * (time.process_time() - started))
         self.ratios.append(found.ratio)
+        self.over.append(float(found.over > 0))
         return found
 
 
@@ -132,7 +138,9 @@ async def _unread(texts: Sequence[str]) -> list[None]:
     return [None] * len(texts)
 
 
-def figures(prompts: Prompts, found: Sequence[TurnPrompt], risky: int) -> dict[str, list[float]]:
+def figures(
+    prompts: Prompts, found: Sequence[TurnPrompt], risky: set[int]
+) -> dict[str, list[float]]:
     """What one played dialogue shows."""
     told: dict[str, list[float]] = {
         "survival": [],
@@ -152,14 +160,17 @@ def figures(prompts: Prompts, found: Sequence[TurnPrompt], risky: int) -> dict[s
             told["new_share"].append(1 - shared / len(text))
             words = set(_WORD.findall(text.casefold()))
             told["words_kept"].append(len(said & words) / len(said) if said else 1.0)
-        if number > risky:
-            told["risk_kept"].append(float(found[risky].exchange.said[:30] in text))
+        told["risk_kept"] += [
+            float(sound(found[n].exchange.said) in text) for n in risky if n < number
+        ]
         reply = prompts.codec.write(turn.exchange.plan, " ".join(turn.exchange.replied.split()))
         before = f"{text}{reply}<|im_end|>\n"
     return told
 
 
-async def measure(dialogues: Sequence[Sequence[PlayedTurn]], budget: int) -> dict[str, object]:
+async def measure(
+    dialogues: Sequence[Sequence[PlayedTurn]], budget: int, at_risk: int = 1
+) -> dict[str, object]:
     """All figures."""
     store = ModelStore()
     tokenizer = None
@@ -176,16 +187,17 @@ async def measure(dialogues: Sequence[Sequence[PlayedTurn]], budget: int) -> dic
     drawn = random.Random(0)  # noqa: S311 - which turn counts as at risk
     marked = []
     for dialogue in dialogues:
-        risky = drawn.randrange(max(1, len(dialogue) // 2))
+        half = max(1, len(dialogue) // 2)
+        risky = set(drawn.sample(range(half), min(at_risk, half)))
         turns = [
-            PlayedTurn(t.said, t.replied, t.plan, risk_level=_RISK if n == risky else 0)
+            PlayedTurn(t.said, t.replied, t.plan, risk_level=_RISK if n in risky else 0)
             for n, t in enumerate(dialogue)
         ]
         marked.append((turns, risky))
     metrics: dict[str, float] = {}
     baselines: dict[str, float] = {}
     for name, way in ways.items():
-        parts: dict[str, list[float]] = {"ratio": [], "step": []}
+        parts: dict[str, list[float]] = {"ratio": [], "step": [], "over_budget": []}
         for turns, risky in marked:
             timed = Timed(way)
             notes = Notes(prompts, timed, counter if tokenizer else None)  # type: ignore[arg-type]
@@ -194,6 +206,7 @@ async def measure(dialogues: Sequence[Sequence[PlayedTurn]], budget: int) -> dic
                 parts.setdefault(key, []).extend(values)
             parts["ratio"].append(timed.ratios[-1])
             parts["step"] += timed.spent
+            parts["over_budget"] += timed.over
         into = baselines if name == "sliding" else metrics
         into |= {
             f"{name}_{'step_ms' if key == 'step' else key}": round(statistics.fmean(values), 4)
@@ -202,6 +215,7 @@ async def measure(dialogues: Sequence[Sequence[PlayedTurn]], budget: int) -> dic
     metrics["dialogues"] = len(dialogues)
     metrics["turns"] = sum(map(len, dialogues))
     metrics["budget"] = budget
+    metrics["at_risk"] = at_risk
     if counter.tokens:
         metrics["bytes_per_token"] = round(counter.bytes / counter.tokens, 3)
     return {"name": "history", "metrics": metrics, "baselines": baselines}
@@ -214,13 +228,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="by default $AFFECTGRAPH_DATA")
     parser.add_argument("--dialogues", type=int, default=100)
     parser.add_argument("--budget", type=int, default=400)
+    parser.add_argument("--risky", type=int, default=1, help="turns at risk in each dialogue")
     parser.add_argument("--json", action="store_true", help="one line")
     arguments = parser.parse_args()
     data = arguments.data or Path(os.environ.get("AFFECTGRAPH_DATA", "../shared/data"))
 
     async def run() -> dict[str, object]:
         dialogues = await dialogues_of(arguments.corpus, data, arguments.dialogues)
-        return await measure(dialogues, arguments.budget)
+        return await measure(dialogues, arguments.budget, arguments.risky)
 
     result = asyncio.run(run())
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))

@@ -27,7 +27,7 @@ from affectgraph.reasoners.telling import (
     DATA_NOTE,
     bounded,
     on_one_line,
-    sound,
+    retold,
     told,
     with_fact,
 )
@@ -172,12 +172,10 @@ class Prompts:
         Args:
             exchange: The exchange.
             clip: Characters at most of each; 0 for the layout's own limit. What is clipped is
-                told without its facts.
+                told without its facts. A message at risk is not clipped.
         """
         limit = min(clip or self.layout.words, self.layout.words)
-        message = exchange.told
-        if not message or (clip and len(message) > limit):
-            message = bounded(sound(exchange.said), limit)
+        message = retold(exchange, limit, clipped=clip > 0)
         replied = bounded(on_one_line(exchange.replied), limit)
         return message, self._written(exchange.plan, replied) if replied else ""
 

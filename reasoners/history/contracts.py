@@ -21,7 +21,7 @@ class HistoryTools:
 
     Attributes:
         printed: Text of an exchange as the prompt tells it, at so many characters a message at
-            most (0 for no further limit).
+            most (0 for no further limit). A message at risk (level 2 and above) is told whole.
         count: Tokens of each text.
         backend: The language model; ``None`` where there is none.
         room: Exchanges at most that the thread keeps; ``None`` for no such limit.
@@ -41,13 +41,17 @@ class CompressedHistory(BaseModel):
         summary: What the others said, one sentence a line; empty where nothing was summarised.
         clip: Characters at most of one message of those that are clipped.
         clipped: How many of those kept, from the oldest on, are told clipped, as they may not be
-            left out and pass the budget. The others are told as they were in their turn.
+            left out and pass the budget: their replies, and the messages that are not at risk.
+            The others are told as they were in their turn.
         moved: Whether something was left out that the last prompt told, so that the next one
             begins otherwise.
         tokens_before: Of all exchanges of the thread so far.
         tokens_after: Of what is told of them, the summary among it.
         source: What wrote the summary: ``sentences`` chosen from what was said, the ``model``, or
             empty for nobody in this step.
+        over: Tokens by which what is told passes the budget, as messages at risk are told whole.
+        apart: Exchanges at risk that the model's context has no room for: only sentences of them
+            are told, in the summary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +64,8 @@ class CompressedHistory(BaseModel):
     tokens_before: int = Field(ge=0)
     tokens_after: int = Field(ge=0)
     source: str = ""
+    over: int = Field(default=0, ge=0)
+    apart: int = Field(default=0, ge=0)
 
     @property
     def ratio(self) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from opentelemetry import trace
+
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.reasoners.contracts import Backend
 from affectgraph.reasoners.history.contracts import Count
@@ -19,6 +21,18 @@ def estimated(text: str) -> int:
     return -int(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
+def tell_fault(what: str, error: Exception) -> None:
+    """Leave in the span in which a history is compressed why something was done otherwise.
+
+    Args:
+        what: ``count`` (tokens are estimated), ``model`` or ``encoder`` (a summary does without).
+        error: What was raised. A backend's error names the backend and the fault, without any
+            content; of others only the type is told, as their messages may quote.
+    """
+    reason = str(error) if isinstance(error, BackendError) else type(error).__qualname__
+    trace.get_current_span().set_attribute(f"affectgraph.history.{what}_fault", reason)
+
+
 def counter(backend: Backend | None) -> Count:
     """Counts by the backend's tokenizer if it has ``count_tokens``, else estimates."""
     own: Count | None = getattr(backend, "count_tokens", None)
@@ -27,9 +41,9 @@ def counter(backend: Backend | None) -> Count:
         if own is not None and texts:
             try:
                 return await own(texts)
-            except BackendError:
+            except BackendError as error:
                 # A budget is no reason to fail: the estimate is good enough.
-                pass
+                tell_fault("count", error)
         return [estimated(text) for text in texts]
 
     return count

@@ -12,6 +12,8 @@ from affectgraph.reasoners.history.full import FullHistory
 from affectgraph.reasoners.history.summary import SummaryHistory
 from affectgraph.reasoners.layout import PromptLayout
 from affectgraph.reasoners.prompts import Prompts
+from affectgraph.reasoners.telling import RISK_LEVEL
+from affectgraph.reasoners.telling import told as whole_told
 
 
 class Notes:
@@ -45,8 +47,10 @@ class Notes:
     ) -> Exchange:
         """The exchange with what was told in its turn and a recap for the next one.
 
-        Leaves a span ``history`` with the tokens before and after, their ratio, and whether the
-        window moved.
+        Leaves a span ``history`` with the tokens before and after, their ratio, whether the window
+        moved, by how much the budget yielded to what was said at risk, and how much of that the
+        context has no room for. A message at risk that was too long for its own turn's prompt is
+        told whole from now on.
 
         Args:
             context: What the turn's prompts were written from.
@@ -55,7 +59,11 @@ class Notes:
             asked: Whether a language model was asked in the turn; crisis words need none.
             emotion: What was believed where nothing was perceived, if it chose the exemplars.
         """
-        said = exchange.model_copy(update={"told": self._prompts.told(context) if asked else ""})
+        told = live = self._prompts.told(context) if asked else ""
+        if asked and exchange.risk_level >= RISK_LEVEL:
+            # The level was not known to who wrote the prompt: its words may have been cut.
+            told = whole_told(context, self._prompts.layout, at_risk=True)
+        said = exchange.model_copy(update={"told": told})
         tools = HistoryTools(self._printed, self._count, self._backend, room)
         opening = self._prompts.opening_of(context, emotion)
         with span("history", {"affectgraph.history": type(self._compressor).__name__}) as opened:
@@ -66,7 +74,9 @@ class Notes:
                     "affectgraph.history.tokens_after": found.tokens_after,
                     "affectgraph.history.ratio": found.ratio,
                     "affectgraph.history.exchanges": len(found.kept),
-                    "affectgraph.history.moved": found.moved,
+                    "affectgraph.history.moved": found.moved or told != live,
+                    "affectgraph.history.over_budget": found.over,
+                    "affectgraph.history.at_risk_in_sentences": found.apart,
                     "affectgraph.history.summary": found.source,
                 }
             )

@@ -16,10 +16,11 @@ from affectgraph.reasoners.brevity import close
 from affectgraph.reasoners.context import Exchange
 from affectgraph.reasoners.contracts import Backend, Message, Sampling
 from affectgraph.reasoners.history.contracts import CompressedHistory, HistoryTools
-from affectgraph.reasoners.history.full import without_summary
+from affectgraph.reasoners.history.counting import tell_fault
+from affectgraph.reasoners.history.full import compressed
 from affectgraph.reasoners.history.lexrank import chosen, lexrank, similarities, tf_idf
-from affectgraph.reasoners.history.stepping import RISK_LEVEL, Step, Steps
-from affectgraph.reasoners.telling import DATA_NOTE, bounded, on_one_line, sound
+from affectgraph.reasoners.history.stepping import Step, Steps
+from affectgraph.reasoners.telling import DATA_NOTE, RISK_LEVEL, bounded, on_one_line, sound
 
 INSTRUCTION: Final = (
     "You keep the notes of a supportive conversation. Write what the person told of themselves, of"
@@ -48,7 +49,10 @@ class SummaryHistory:
         exchanges: Exchanges at most in the window; ``None`` for no limit but the budget.
         share: Of each limit, what is left when the window has moved.
         spare: So many of the latest exchanges are never left out.
-        risk_level: Nor those of this level of risk and above.
+        risk_level: Nor those of this level of risk and above, 2 at most. Of level 2 and above the
+            person's words are told whole, where need be beyond the budget.
+        ceiling: Tokens at most even then; by default 4,000, or the budget if that is more. Older
+            messages at risk that pass it are told in single sentences.
         seconds: Time that the model is given.
         encoder: Tells which sentences are alike.
 
@@ -66,12 +70,13 @@ class SummaryHistory:
         share: float = 0.5,
         spare: int = 2,
         risk_level: int = RISK_LEVEL,
+        ceiling: int | None = None,
         seconds: float = 5.0,
         encoder: Embedder | None = None,
     ) -> None:
         if not 0 < summary < budget:
             raise BuildError(f"history: a summary of {summary} tokens leaves nothing of {budget}")
-        self._steps = Steps(budget, exchanges, share, spare, risk_level, reserve=summary)
+        self._steps = Steps(budget, exchanges, share, spare, risk_level, summary, ceiling)
         self._room, self._by, self._seconds = summary, by, seconds
         self._encoder = encoder
         self._pool = BlockingPool(size=1)
@@ -82,12 +87,7 @@ class SummaryHistory:
         text, source = step.summary, ""
         if step.dropped:
             text, source = await self._summed(step, [history[i] for i in step.dropped], tools)
-        (tokens,) = await tools.count([text]) if text else [0]
-        found = without_summary(step, history)
-        update = {
-            "summary": text, "source": source, "tokens_after": found.tokens_after + tokens,
-        }  # fmt: skip
-        return found.model_copy(update=update)
+        return await compressed(step, history, tools, text, source)
 
     async def _summed(
         self, step: Step, dropped: Sequence[Exchange], tools: HistoryTools
@@ -96,7 +96,8 @@ class SummaryHistory:
             try:
                 async with asyncio.timeout(self._seconds):
                     notes = await self._by_model(step.summary, dropped, tools.backend)
-            except (BackendError, TimeoutError):
+            except (BackendError, TimeoutError) as error:
+                tell_fault("model", error)
                 notes = []
             kept = await self._latest(notes, tools)
             if kept:
@@ -125,7 +126,8 @@ class SummaryHistory:
             return None
         try:
             return await self._encoder.embed(lines)
-        except AffectGraphError:
+        except AffectGraphError as error:
+            tell_fault("encoder", error)
             # An encoder that was not pulled must not cost the summary: words do too.
             return None
 

@@ -82,7 +82,7 @@ compressors = st.sampled_from(
         WindowHistory(3),
         WindowHistory(6, spare=1),
         SummaryHistory(150, summary=50),
-        SummaryHistory(60, summary=20, risk_level=7),
+        SummaryHistory(60, summary=20, risk_level=1),
     ]
 )
 

@@ -4,10 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from affectgraph.orchestrator.testing import HashEmbedder
 from affectgraph.orchestrator.testing.backend import ScriptedBackend
-from affectgraph.perceivers.errors import BackendError, BuildError
+from affectgraph.perceivers.errors import (
+    AffectGraphError,
+    BackendError,
+    BuildError,
+    SetupError,
+)
+from affectgraph.perceivers.tracing import span
 from affectgraph.reasoners.context import Exchange, Recap
 from affectgraph.reasoners.contracts import Message, Sampling
 from affectgraph.reasoners.history import (
@@ -18,7 +25,9 @@ from affectgraph.reasoners.history import (
     WindowHistory,
 )
 from affectgraph.reasoners.history.counting import counter, estimated
+from affectgraph.reasoners.prompts import PromptLayout, Prompts
 
+PRINTS = Prompts(PromptLayout.trained())
 SAID = [
     "My brother moved to Lisbon in the spring. It was sudden.",
     "Since my brother moved I have nobody to talk to in the evenings.",
@@ -39,7 +48,7 @@ def past(risk: dict[int, int] | None = None) -> tuple[Exchange, ...]:
 
 def tools(backend: ScriptedBackend | None = None, room: int | None = None) -> HistoryTools:
     return HistoryTools(
-        printed=lambda e, clip: f"{e.said}\n{e.replied}"[: clip or None],
+        printed=lambda e, clip: "\n".join(PRINTS.printed(e, clip)),
         count=counter(backend),
         backend=backend,
         room=room,
@@ -97,14 +106,14 @@ async def test_what_was_said_at_risk_is_told_word_by_word_and_not_summed_up() ->
 
 async def test_exchanges_that_may_not_go_are_clipped_to_the_budget() -> None:
     said = tuple(
-        Exchange(said="so much " * 200, replied="Tell me.", turn=f"t{n}", risk_level=3)
-        for n in range(4)
+        Exchange(said="so much " * 200, replied="Tell me.", turn=f"t{n}") for n in range(4)
     )
-    found = await FullHistory(300).compress(said, tools())
+    found = await FullHistory(300, spare=4).compress(said, tools())
     assert len(found.kept) == found.clipped == 4
-    assert 0 < found.clip < 1600
+    assert 0 < found.clip < 1200
     assert found.tokens_after <= 300
-    again = await FullHistory(300).compress(
+    assert found.over == 0
+    again = await FullHistory(300, spare=4).compress(
         (*noted(said, found), Exchange(said="Hm.", replied="Yes?", turn="t9")), tools()
     )
     assert (again.moved, again.clip, again.clipped) == (False, found.clip, 4)
@@ -121,14 +130,31 @@ async def test_an_encoder_tells_which_sentences_are_alike() -> None:
     assert (await by_words.compress(past(), tools())).kept == found.kept
 
 
-async def test_an_encoder_that_fails_does_not_cost_the_summary() -> None:
+def fault(spans: InMemorySpanExporter) -> dict[str, object]:
+    (told,) = spans.get_finished_spans()
+    spans.clear()
+    return {k.rpartition(".")[2]: v for k, v in (told.attributes or {}).items() if "fault" in k}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BackendError("encoder", "is not pulled"), "backend 'encoder': is not pulled"),
+        (SetupError("quotes: I wish"), "SetupError"),
+    ],
+)
+async def test_an_encoder_that_fails_does_not_cost_the_summary(
+    error: AffectGraphError, reason: str, spans: InMemorySpanExporter
+) -> None:
     class Unpulled(HashEmbedder):
         async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-            raise BackendError("encoder", "is not pulled")
+            raise error
 
     words = await SummaryHistory(90, summary=40).compress(past(), tools())
-    found = await SummaryHistory(90, summary=40, encoder=Unpulled()).compress(past(), tools())
+    with span("history", {}):
+        found = await SummaryHistory(90, summary=40, encoder=Unpulled()).compress(past(), tools())
     assert found == words
+    assert fault(spans) == {"encoder_fault": reason}
 
 
 class Writer(ScriptedBackend):
@@ -176,18 +202,29 @@ async def test_a_model_writes_the_notes_from_data() -> None:
 
 
 @pytest.mark.parametrize(
-    "writer",
-    [Writer(NOTES, fails=True), Writer(NOTES, hangs=True), Writer(" "), Writer("?!")],
+    ("writer", "reason"),
+    [
+        (Writer(NOTES, fails=True), "backend 'script': broke off"),
+        (Writer(NOTES, hangs=True), "TimeoutError"),
+        (Writer(" "), None),
+        (Writer("?!"), None),
+    ],
     ids=["fails", "hangs", "silent", "wordless"],
 )
-async def test_where_the_model_gives_no_notes_sentences_are_taken(writer: Writer) -> None:
+async def test_where_the_model_gives_no_notes_sentences_are_taken(
+    writer: Writer, reason: str | None, spans: InMemorySpanExporter
+) -> None:
     words = await SummaryHistory(90, summary=40).compress(past(), tools())
     compressor = SummaryHistory(90, summary=40, by="model", seconds=0.05)
-    assert await compressor.compress(past(), tools(writer)) == words
+    with span("history", {}):
+        assert await compressor.compress(past(), tools(writer)) == words
     assert writer.asked
+    assert fault(spans) == ({"model_fault": reason} if reason else {})
 
 
-async def test_tokens_are_counted_by_the_backend_where_it_can() -> None:
+async def test_tokens_are_counted_by_the_backend_where_it_can(
+    spans: InMemorySpanExporter,
+) -> None:
     class Counting(ScriptedBackend):
         async def count_tokens(self, texts: Sequence[str]) -> list[int]:
             return [len(text.split()) for text in texts]
@@ -197,7 +234,9 @@ async def test_tokens_are_counted_by_the_backend_where_it_can() -> None:
             raise BackendError("script", "cannot count")
 
     assert await counter(Counting())(["one two"]) == [2]
-    assert await counter(Failing())(["one two"]) == [2]  # 7 bytes, 4 a token
+    with span("history", {}):
+        assert await counter(Failing())(["one two"]) == [2]  # 7 bytes, 4 a token
+    assert fault(spans) == {"count_fault": "backend 'script': cannot count"}
     assert await counter(ScriptedBackend())(["one two three"]) == [4]
 
 
@@ -215,6 +254,8 @@ async def test_what_the_thread_cannot_keep_is_let_go_in_time(room: int) -> None:
         lambda: FullHistory(spare=0),
         lambda: WindowHistory(0),
         lambda: SummaryHistory(100, summary=100),
+        lambda: WindowHistory(risk_level=3),
+        lambda: FullHistory(300, ceiling=200),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(make: object) -> None:

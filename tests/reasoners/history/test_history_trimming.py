@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from affectgraph.reasoners.context import Exchange, Recap
 from affectgraph.reasoners.history import trimmed
+from affectgraph.reasoners.history.trimming import AT_RISK
 
 
 def exchange(n: int, risk: int = 0, recap: Recap | None = None) -> Exchange:
@@ -21,9 +22,10 @@ def test_the_latest_stay_and_of_the_others_those_at_risk() -> None:
 
 
 def test_so_many_at_risk_stay_at_most_the_gravest_first() -> None:
-    risks = [2, 5, 2, 3, 0, 0, 0]
+    risks = [2, 5, *[2] * AT_RISK, 3, 0, 0, 0]
     history = [exchange(n, risk) for n, risk in enumerate(risks)]
-    assert turns(trimmed(history, 2)) == [1, 3, 5, 6]
+    # Two too many, beside the latest two: the oldest of the least grave go.
+    assert turns(trimmed(history, 2)) == [1, *range(4, AT_RISK + 3), AT_RISK + 4, AT_RISK + 5]
 
 
 def test_what_the_newest_recap_names_stays_and_older_recaps_go() -> None:
@@ -42,9 +44,10 @@ def test_an_exchange_without_a_turn_is_known_by_its_words() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=30), st.integers(1, 8))
-def test_never_more_than_twice_as_many_and_never_fewer(risks: list[int], keep: int) -> None:
+def test_all_at_risk_stay_and_of_the_others_only_the_latest(risks: list[int], keep: int) -> None:
     history = [exchange(n, risk) for n, risk in enumerate(risks)]
     kept = trimmed(history, keep)
-    assert min(keep, len(history)) <= len(kept) <= 2 * keep
+    assert {n for n, risk in enumerate(risks) if risk >= 2} <= set(turns(kept))
+    assert sum(e.risk_level < 2 for e in kept) <= keep
     assert turns(kept) == sorted(turns(kept))
     assert turns(kept)[-keep:] == list(range(len(history)))[-keep:]
