@@ -78,10 +78,11 @@ def decide_node(stage: LabelStage, parts: Parts) -> Node:
         recalled: tuple[Recollection, ...],
         history: tuple[Exchange, ...],
         plan: Plan,
+        risk: RiskAssessment,
         *,
         emit: Emit,
     ) -> Planned:
-        context = _context(utterance, affect, recalled, history, plan)
+        context = _context(utterance, affect, recalled, history, plan, risk)
         decision = await stage.decide(context)
         emit(Decided(decision=decision))
         return {"plan": plan.deciding(decision)}
@@ -108,7 +109,7 @@ def respond_node(stage: ResponseStage, parts: Parts) -> Node:
         emit: Emit,
     ) -> Answered:
         await ready(library_of(parts))
-        context = _context(utterance, affect, recalled, history, plan)
+        context = _context(utterance, affect, recalled, history, plan, risk)
         answer = await speak(parts, context, stage.respond(context), emit, lambda: plan)
         return _with_resources(parts, risk, shown_resources, history, answer, emit)
 
@@ -125,7 +126,7 @@ def respond_node(stage: ResponseStage, parts: Parts) -> Node:
         emitted: Sequence[Any],
         stopped: bool,
     ) -> Answered:
-        context = _context(utterance, affect, recalled, history, plan)
+        context = _context(utterance, affect, recalled, history, plan, risk)
         return fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
 
     return Node("response", respond, parts.limits.respond, degrade)
@@ -146,7 +147,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         emit: Emit,
     ) -> PlannedAnswer:
         await ready(library_of(parts))
-        context = _context(utterance, affect, recalled, history, Plan())
+        context = _context(utterance, affect, recalled, history, Plan(), risk)
         decisions: list[Decision] = []
 
         async def pieces() -> AsyncIterator[str]:
@@ -178,7 +179,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         stopped: bool,
     ) -> PlannedAnswer:
         plan = _plan([event.decision for event in emitted if isinstance(event, Decided)])
-        context = _context(utterance, affect, recalled, history, plan)
+        context = _context(utterance, affect, recalled, history, plan, risk)
         answered = fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
         return {**answered, "plan": plan}
 
@@ -256,9 +257,15 @@ def _context(
     recalled: tuple[Recollection, ...],
     history: tuple[Exchange, ...],
     plan: Plan,
+    risk: RiskAssessment,
 ) -> ReasoningContext:
     return ReasoningContext(
-        utterance=utterance, affect=affect, recollections=recalled, history=history, plan=plan
+        utterance=utterance,
+        affect=affect,
+        recollections=recalled,
+        history=history,
+        plan=plan,
+        risk_level=risk.level,
     )
 
 

@@ -183,7 +183,12 @@ def remember_node(parts: Parts) -> Node:
             delivered=delivered,
         )
         context = ReasoningContext(
-            utterance=utterance, affect=affect, recollections=recalled, history=history, plan=plan
+            utterance=utterance,
+            affect=affect,
+            recollections=recalled,
+            history=history,
+            plan=plan,
+            risk_level=risk.level,
         )
         permitted = parts.allows(head.consent, "memory")
         if parts.memory is None or not permitted or not utterance:

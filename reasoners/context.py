@@ -22,7 +22,8 @@ class Recap(BaseModel):
         kept: Keys of the exchanges that are told word by word, oldest first.
         summary: What the others said, one sentence a line; empty where nothing was summarised.
         clip: Characters at most of one message of those that are clipped.
-        clipped: How many of the kept exchanges, from the oldest on, are told clipped.
+        clipped: How many of the kept exchanges, from the oldest on, are told clipped; what the
+            person said at risk is not.
         opening: Name of the exemplars that the thread began with; empty for none.
         tokens: Of all exchanges of the thread so far, as they were told or would have been.
     """
@@ -82,6 +83,7 @@ class ReasoningContext(BaseModel):
         recollections: Memories that came to mind.
         history: Past exchanges of this thread, oldest first.
         plan: Decisions of the stages before this one.
+        risk_level: Risk of this turn, 0 to 6; what is said at risk is told whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +93,7 @@ class ReasoningContext(BaseModel):
     recollections: tuple[Recollection, ...] = ()
     history: tuple[Exchange, ...] = ()
     plan: Plan = Plan()
+    risk_level: int = Field(default=0, ge=0, le=6)
 
 
 def latest_recap(history: Sequence[Exchange]) -> int | None:

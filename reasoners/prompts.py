@@ -25,6 +25,7 @@ from affectgraph.reasoners.tables import asks_for_advice
 from affectgraph.reasoners.taxonomy import ESCONV_8, MESC_10
 from affectgraph.reasoners.telling import (
     DATA_NOTE,
+    RISK_LEVEL,
     bounded,
     on_one_line,
     retold,
@@ -164,7 +165,7 @@ class Prompts:
 
     def told(self, context: ReasoningContext) -> str:
         """The person's message of this turn, with what was recalled and perceived."""
-        return told(context, self.layout)
+        return told(context, self.layout, at_risk=context.risk_level >= RISK_LEVEL)
 
     def printed(self, exchange: Exchange, clip: int = 0) -> tuple[str, str]:
         """An exchange as the history tells it: the person's message, and the reply in the codec.

@@ -333,3 +333,12 @@ def test_the_companion_is_told_what_it_is() -> None:
 )
 def test_asking_for_advice_is_told_by_form(said: str, asks: bool) -> None:
     assert asks_for_advice(said) is asks
+
+
+def test_a_live_message_at_risk_is_told_whole() -> None:
+    said = "It began at work. " * 80 + "I do not want to be here any more. " + "So it goes. " * 80
+    prompts = Prompts(PromptLayout.small())
+    calm = ReasoningContext(utterance=said)
+    grave = ReasoningContext(utterance=said, risk_level=2)
+    assert "here any more" not in prompts.base(calm)[-1].content
+    assert said.strip() in prompts.base(grave)[-1].content
