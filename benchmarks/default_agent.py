@@ -2,13 +2,22 @@
 
     python benchmarks/default_agent.py [--turns N] [--threads N] [--json]
 
-Text only, in one process. Each turn is a fresh thread. Four figures, all in seconds from the moment
-at which the turn is handed in, or in tokens a second:
+Text only, in one process. Each turn is a fresh thread. Figures, in seconds from the moment at which
+the turn is handed in, or in tokens a second:
 
-- the model's first token of the response (after perception, triage and the labels),
-- the first words that the person receives: a whole sentence, checked and passed by the policies,
-- the end of the reply,
-- tokens a second between the response's first token and its last.
+- ``first_token_s``: the model's first token of a response (after perception, triage and the
+  labels), whatever becomes of it,
+- ``delivered_token_s``: the first token of the try that is delivered: a second try where the first
+  was rejected,
+- ``first_words_s``: the first words that the person receives: a whole sentence, checked and passed
+  by the policies,
+- ``whole_s``: the end of the reply,
+- ``tokens_per_second`` between the first token and the last of the model's last try.
+
+They are told of the turns in which the model's first try was delivered (``model``) and of ``all``,
+each with the number ``n`` of turns that have it: no token is of the model where written words
+answer at once, and none of its tokens is delivered where written words stand for them. ``sources``
+counts whose words began the replies.
 
 On a machine that does other work at the same time the least of several turns says more than the
 median; both are printed, with the load.
@@ -24,7 +33,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +58,9 @@ SAID: Final = (
 
 @dataclass
 class Watch:
-    """When the model gave the pieces of its responses in the turn that runs."""
+    """When the model gave the pieces of its responses in the turn that runs, a list a try."""
 
-    pieces: list[float] = field(default_factory=list)
+    tries: list[list[float]] = field(default_factory=list)
 
     def on(self, streams: Any) -> Any:
         """A stream of a backend, watched."""
@@ -61,22 +71,25 @@ class Watch:
         return watched
 
     async def _noted(self, source: Any) -> AsyncIterator[Any]:
+        pieces = list[float]()
+        self.tries.append(pieces)
         async with aclosing(source) as items:
             async for item in items:
                 if isinstance(item, str):
-                    self.pieces.append(time.perf_counter())
+                    pieces.append(time.perf_counter())
                 yield item
 
 
 @dataclass(frozen=True)
 class Took:
-    """One turn."""
+    """One turn; ``None`` where there was no such thing."""
 
-    first_token: float
-    first_words: float
-    whole: float
-    tokens_per_second: float
     source: str
+    first_token: float | None
+    delivered_token: float | None
+    first_words: float | None
+    whole: float
+    tokens_per_second: float | None
 
 
 async def measured(turns: int, threads: int | None) -> list[Took]:
@@ -96,30 +109,83 @@ async def measured(turns: int, threads: int | None) -> list[Took]:
                 torch.set_num_threads(threads)
             for number in range(turns + 1):
                 one = await _turn(agent, watch, str(number), SAID[number % len(SAID)])
-                if number and one is not None:
+                if number:
                     took.append(one)
     return took
 
 
-async def _turn(agent: Agent, watch: Watch, thread: str, said: str) -> Took | None:
-    watch.pieces.clear()
-    first_words, source = 0.0, ""
+async def _turn(agent: Agent, watch: Watch, thread: str, said: str) -> Took:
+    watch.tries.clear()
+    first_words, source = None, ""
     started = time.perf_counter()
     turn = Turn(user="ana", thread=thread, text=said, consent=Consent())
     async with aclosing(agent.stream(turn)) as events:
         async for event in events:
-            if event.kind == "token" and not first_words:
+            if event.kind == "token" and first_words is None:
                 first_words = time.perf_counter() - started
             if event.kind == "done":
                 origin = event.reply.origin
                 source = origin.source if origin else event.reply.source
     whole = time.perf_counter() - started
-    pieces = watch.pieces
-    if len(pieces) < 2:
-        return None
-    # A second try begins anew: the pause before it counts, as the person waits through it.
-    rate = (len(pieces) - 1) / (pieces[-1] - pieces[0])
-    return Took(pieces[0] - started, first_words, whole, rate, source)
+    return timed(source, watch.tries, started, first_words, whole)
+
+
+def timed(
+    source: str,
+    tries: Sequence[Sequence[float]],
+    started: float,
+    first_words: float | None,
+    whole: float,
+) -> Took:
+    """Figures of a turn.
+
+    Args:
+        source: Whose words began the reply.
+        tries: When each piece of each of the model's tries came.
+        started: When the turn was handed in, on the same clock.
+        first_words: Seconds until the person received any.
+        whole: Seconds until the reply's end.
+    """
+    spoken = [pieces for pieces in tries if pieces]
+    last = spoken[-1] if spoken else ()
+    return Took(
+        source,
+        spoken[0][0] - started if spoken else None,
+        last[0] - started if last and source in ("model", "resampled") else None,
+        first_words,
+        whole,
+        (len(last) - 1) / (last[-1] - last[0]) if len(last) > 1 else None,
+    )
+
+
+def summary(took: Sequence[Took]) -> dict[str, Any]:
+    """Counts by source, and the figures of the model's own turns and of all."""
+    return {
+        "turns": len(took),
+        "sources": dict(Counter(one.source for one in took)),
+        "model": _figures([one for one in took if one.source == "model"]),
+        "all": _figures(took),
+    }
+
+
+def _figures(took: Sequence[Took]) -> dict[str, dict[str, float | None]]:
+    return {
+        "first_token_s": _told([one.first_token for one in took]),
+        "delivered_token_s": _told([one.delivered_token for one in took]),
+        "first_words_s": _told([one.first_words for one in took]),
+        "whole_s": _told([one.whole for one in took]),
+        "tokens_per_second": _told([one.tokens_per_second for one in took]),
+    }
+
+
+def _told(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    return {
+        "n": len(known),
+        "median": round(statistics.median(known), 3) if known else None,
+        "least": round(min(known), 3) if known else None,
+        "most": round(max(known), 3) if known else None,
+    }
 
 
 def main() -> None:
@@ -131,21 +197,10 @@ def main() -> None:
     arguments = parser.parse_args()
     took = asyncio.run(measured(arguments.turns, arguments.threads))
 
-    def told(values: list[float]) -> dict[str, float]:
-        return {
-            "median": round(statistics.median(values), 3),
-            "least": round(min(values), 3),
-            "most": round(max(values), 3),
-        }
-
     result = {
         "name": "default-agent",
         "metrics": {
-            "first_token_s": told([one.first_token for one in took]),
-            "first_words_s": told([one.first_words for one in took]),
-            "whole_s": told([one.whole for one in took]),
-            "tokens_per_second": told([one.tokens_per_second for one in took]),
-            "turns": len(took),
+            **summary(took),
             "cores": os.cpu_count(),
             "load_1min": round(os.getloadavg()[0], 1),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +16,17 @@ from affectgraph.orchestrator.evaluation.decoding import Decoding
 from affectgraph.orchestrator.evaluation.generation import earlier, estimates
 from affectgraph.orchestrator.evaluation.generation_perplexity import losses, perplexity
 from affectgraph.orchestrator.evaluation.label_tables import Labels, System
-from affectgraph.orchestrator.evaluation.response_tables import Replies
+from affectgraph.orchestrator.evaluation.response_tables import (
+    Replies,
+    Turns,
+    response_floors,
+    response_tables,
+)
 from affectgraph.orchestrator.evaluation.result import Kind, Result, Row, Table
 from affectgraph.orchestrator.evaluation.speakers import AgentSpeaker, CheckpointSpeaker
 from affectgraph.orchestrator.evaluation.speaking import (
+    HISTORIES,
+    PROTOCOLS,
     Asked,
     History,
     Speaker,
@@ -37,7 +44,6 @@ from affectgraph.reasoners.stages import CompletionScore
 from affectgraph.reasoners.training.dialogues import Dialogue
 
 GIVEN: Final[tuple[LabelStageName, ...]] = ("user_emotion", "strategy", "system_emotion")
-HISTORIES: Final[tuple[History, ...]] = ("gold", "free")
 _BY_ITSELF: Final = "the model by itself, constrained choice"
 _LESS: Final[tuple[tuple[str, tuple[LabelStageName, ...]], ...]] = (
     ("all labels given", ()),
@@ -54,15 +60,19 @@ class Script:
 
     Attributes:
         name: Of what is kept, such as ``mesc-test``.
+        title: Of tables, such as ``MESC, test``.
         asked: Replies that are due.
         dialogues: The same with every label, for perplexity.
         strategies: ``mesc-10`` or ``esconv-8``.
+        note: What counts as a reply.
     """
 
     name: str
+    title: str
     asked: tuple[Asked, ...]
     dialogues: tuple[Dialogue, ...]
     strategies: str
+    note: str
 
     @property
     def layout(self) -> PromptLayout:
@@ -203,29 +213,68 @@ async def scored(bench: Bench, script: Script, rows: Sequence[int]) -> System | 
     return System.of(name, found["probs"], note="words alone, no history; nothing was trained")
 
 
-def perplexities(bench: Bench, script: Script, title: str, published: Sequence[Row] = ()) -> Result:
-    """The checkpoint's perplexity of the corpus's replies, with and without labels. Blocks.
+@dataclass(frozen=True)
+class Published:
+    """Rows of papers: of replies with a gold history, and of perplexity."""
+
+    responses: tuple[Row, ...] = ()
+    perplexity: tuple[Row, ...] = ()
+
+
+def responses(
+    bench: Bench,
+    script: Script,
+    rows: Sequence[int],
+    known: Sequence[str],
+    said: tuple[Sequence[Heard], Sequence[Replies]],
+    published: Published | None = None,
+) -> Iterator[Result]:
+    """Tables of what was said, in both protocols, and of a checkpoint's perplexity. Blocks.
 
     Args:
-        bench: The bench, with a checkpoint.
-        script: What is asked.
-        title: Of the table.
+        bench: The bench.
+        script: What was asked.
+        rows: Places in the script that count.
+        known: Replies of train.
+        said: What :func:`hear` and :func:`given` tell.
         published: Rows of papers.
     """
-    assert bench.model is not None
+    heard, with_labels = said
+    printed = published or Published()
+    floors = response_floors(known, len(rows), bench.seed)
+    for history, name in HISTORIES.items():
+        ours = [one.replies(rows) for one in heard if one.history == history]
+        gold = history == "gold"
+        if not gold and not ours:
+            continue
+        turns = Turns(
+            f"{script.title}, turns, {name}",
+            tuple(script.asked[row].gold.replied for row in rows),
+            np.array([script.asked[row].dialogue for row in rows], np.int64),
+            script.before(rows),
+            f"{PROTOCOLS[history]} {script.note}",
+            free=not gold,
+        )
+        systems = [*floors, *ours, *(with_labels if gold else ())]
+        yield response_tables(bench, turns, systems, printed.responses if gold else ())
+    if bench.model is not None:
+        yield _perplexities(bench, bench.model, script, printed.perplexity)
+
+
+def _perplexities(bench: Bench, model: Path, script: Script, published: Sequence[Row]) -> Result:
+    """The checkpoint's perplexity of the corpus's replies, with and without labels."""
     rows = list[Row]()
     for name, less in _LESS:
-        lost = losses(bench.model, script.dialogues, script.layout, without=less)
+        lost = losses(model, script.dialogues, script.layout, without=less)
         told = estimates({"perplexity": perplexity(lost)}, bench.bootstrap, np.arange(len(lost)))
         kind: Kind = "ablation" if less else "ours"
-        rows.append(
-            Row(f"{bench.model.name}, {name}", kind, told, sum(map(_replies, script.dialogues)))
-        )
+        rows.append(Row(f"{model.name}, {name}", kind, told, sum(map(_replies, script.dialogues))))
     note = (
         "The corpus's replies, gold history, a token at a time; the labels of every turn given,"
         " less those named, which are left out at test time: nothing was trained anew. Perplexities"
         " of models with other vocabularies are no comparison."
     )
+    title = f"{script.title}, perplexity of the replies, by task"
     return Result(title, (Table(title, (*rows, *published), note),))
 
 

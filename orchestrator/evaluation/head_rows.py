@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.label_tables import System, Units
 from affectgraph.orchestrator.evaluation.subjects import AffectEncoder
-from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.errors import ExtraMissingError, SetupError
 from affectgraph.reasoners.heads.runs import HeadRun, HeadTask, Protocol, Test, Unit
 
 Corpus = Literal["mesc", "esconv"]
@@ -30,12 +31,15 @@ async def told_by_heads(bench: Bench, corpus: Corpus) -> tuple[HeadRun, ...]:
             f"spec {bench.subjects.name!r}: the heads read the features of this package's own"
             " encoder of texts: name it as encoder"
         )
-    await encoder.warm_up()
     predict = await bench.aside(lambda: _trainer(corpus))
+    await encoder.warm_up()
+    version = await bench.aside(lambda: bench.subjects.version("encoder"))
     return await predict(
         bench.data,
         encoder,
+        version=" ".join(version),
         run=bench.run / f"heads-{corpus}",
+        resume=bench.resume,
         limit=bench.limit,
         seed=bench.seed,
         progress=bench.progress,
@@ -65,16 +69,15 @@ def as_system(run: HeadRun, units: Units) -> System:
         SetupError: If it is of other units than the table's.
     """
     if not np.array_equal(run.truth, units.truth):
-        raise SetupError(
-            f"{units.title}: the heads' rows are not those of this table; their kept predictions"
-            " are of other data: use --fresh"
-        )
+        raise SetupError(f"{units.title}: {run.name} tells of other units than this table's")
     probs, *seeds = (np.asarray(told, np.float64) for told in (run.probs, *run.seeds))
     return System.of(run.name, probs, kind=run.kind, note=run.note, seeds=seeds)
 
 
 def _trainer(corpus: Corpus) -> Predict:
     if corpus == "mesc":
+        if any(find_spec(name) is None for name in ("onnx", "scipy", "sklearn", "torch")):
+            raise ExtraMissingError("the heads of mesc", "train")
         from affectgraph.reasoners.training import heads_mesc_rows
 
         return heads_mesc_rows.predictions

@@ -16,6 +16,7 @@ from affectgraph.orchestrator.evaluation.generation import (
     Responses,
     against_references,
     by_themselves,
+    earlier,
 )
 from affectgraph.orchestrator.evaluation.result import Kept, Kind, Result, Row, Table
 
@@ -37,8 +38,13 @@ MANNER: Final = (
     " of replies that ask right after a reply that asked; 'premature advice': share of replies with"
     " advice among a dialogue's first two and those before any question; 'repetition': share of"
     " runs of four words said again within a reply; 'repeats': of runs of three words, within the"
-    " dialogue. The corpus's own replies come first."
+    " dialogue. {before} The corpus's own replies come first."
 )
+_BEFORE: Final = {
+    False: "What stands before a reply is what the corpus's supporter had said.",
+    True: "What stands before a system's reply is what it had said itself, although its prompt"
+    " holds the words of the corpus.",
+}
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ class Turns:
         title: Corpus, split and protocol.
         references: What the corpus's supporter said.
         dialogues: Whose each is, shape (n,).
-        before: What the supporter had said before each, oldest first.
+        before: What the corpus's supporter had said before each, oldest first.
         note: The protocol.
+        free: Whether before each reply of a system stands what it said itself.
     """
 
     title: str
@@ -58,6 +65,15 @@ class Turns:
     dialogues: Groups
     before: tuple[tuple[str, ...], ...]
     note: str = ""
+    free: bool = False
+
+    def said(self, candidates: tuple[str, ...], *, human: bool) -> Responses:
+        """Some replies, with what stands before each."""
+        if human or not self.free:
+            return Responses(candidates, self.dialogues, self.before)
+        own = earlier(candidates, self.dialogues)
+        before = tuple(tuple(words for words in each if words) for each in own)
+        return Responses(candidates, self.dialogues, before)
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,7 @@ def response_tables(
     against, manner = list[Row](), list[Row]()
     human = Replies("the corpus's own", turns.references, "baseline")
     for system in (human, *systems):
-        said = Responses(system.said, turns.dialogues, turns.before)
+        said = turns.said(system.said, human=system is human)
         n = len(system.said)
         if system is not human:
             figures = against_references(
@@ -97,12 +113,13 @@ def response_tables(
         told = by_themselves(said, bench.bootstrap)
         manner.append(Row(system.name, system.kind, told, n, system.note))
     note = OVERLAP + ("" if bench.bertscore else _NO_BERTSCORE)
+    by_itself = MANNER.format(before=_BEFORE[turns.free])
     title = f"{turns.title}, responses"
     return Result(
         title,
         (
             Table(title, (*against, *published), f"{turns.note} {note}".strip()),
-            Table(f"{title} by themselves", tuple(manner), f"{turns.note} {MANNER}".strip()),
+            Table(f"{title} by themselves", tuple(manner), f"{turns.note} {by_itself}".strip()),
         ),
         kept=_kept(title, turns, systems),
     )

@@ -25,6 +25,15 @@ from affectgraph.reasoners.plan import Decision, LabelStageName, Plan
 
 History = Literal["gold", "free"]
 
+HISTORIES: Final[Mapping[History, str]] = {"gold": "gold history", "free": "free-running"}
+"""Names of the protocols, in titles."""
+PROTOCOLS: Final[Mapping[History, str]] = {
+    "gold": "Gold history: the labels of everything said before are given, as papers' code has it."
+    " No system in use has them. The persistence rows repeat one.",
+    "free": "Free-running: of what was said before, the words and the system's own predictions,"
+    " never a gold label. This is what an agent in use has. Papers print no such rows.",
+}
+"""What they are, in notes."""
 _CHUNK: Final = 4
 """Replies, or dialogues, between two savings: each takes seconds."""
 

@@ -135,7 +135,7 @@ class Subjects:
             f"{self.options.get(of, '')} {digest(self.files.get(of, ()))}"
             for of in (which, "encoder")
         ]
-        own = (reasoner_version(),) if which == "reasoner" else ()
+        own = (reasoner_version(), _reasoner_weights()) if which == "reasoner" else ()
         return version(part), *entries, *own
 
     @property
@@ -179,6 +179,12 @@ def reasoner_version() -> str:
     room = Path(_reasoners.__file__).resolve().parent
     files = (*room.rglob("*.py"), *room.rglob("data/*"))
     return digest([file for file in sorted(files) if file.relative_to(room).parts[0] not in _ASIDE])
+
+
+def _reasoner_weights() -> str:
+    """What the reasoners' shipped heads and adapters hold; their cards say nothing."""
+    room = Path(_reasoners.__file__).resolve().parent
+    return digest([file for file in sorted(room.rglob("weights/*")) if file.suffix != ".md"])
 
 
 def sources(part: object) -> tuple[Path, ...]:

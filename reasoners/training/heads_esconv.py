@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.training import command
 from affectgraph.reasoners.heads.strategy import VERSION, WEIGHTS
@@ -37,6 +38,7 @@ from affectgraph.reasoners.training.heads_esconv_data import (
     vectors,
 )
 from affectgraph.reasoners.training.heads_esconv_score import (
+    PUBLISHED,
     Figures,
     early_advice,
     figures,
@@ -44,19 +46,13 @@ from affectgraph.reasoners.training.heads_esconv_score import (
     read_all,
     truths,
 )
+from affectgraph.reasoners.training.heads_kept import shipped_encoder
 
 if TYPE_CHECKING:
     from affectgraph.reasoners.training.heads_esconv_fit import Ensemble, Recipe
 
 HELD_OUT: Final = "strategy-esconv-train.safetensors"
 """The first ensemble, which has not seen the validation chats: to fit on those what weighs it."""
-
-PUBLISHED: Final[dict[str, dict[str, float]]] = {
-    "EmoDynamiX (Wan et al., 2025)": {"macro_f1": 0.2770, "weighted_f1": 0.3271},
-    "TransESC (in Wan et al.)": {"macro_f1": 0.2628, "weighted_f1": 0.3133},
-    "LLaMA3-8B, fine-tuned (in Wan et al.)": {"macro_f1": 0.2591, "weighted_f1": 0.2982},
-    "ChatGPT (in Wan et al.)": {"macro_f1": 0.1814, "weighted_f1": 0.2027},
-}
 
 
 def run(data: Path, out: Path, recipe: Recipe, say: Say, *, limit: int = 0) -> dict[str, Any]:
@@ -130,8 +126,8 @@ def _encoded(of: Sequence[Chat], out: Path, say: Say) -> Mapping[str, LineVector
     texts = [line.text for chat in of for line in chat]
 
     async def encode() -> dict[str, LineVector]:
-        encoder = MiniLMEncoder(cache_size=0)
-        return await vectors(texts, encoder.encode_all, out, say)
+        encoder, version = MiniLMEncoder(cache_size=0), await BlockingPool().run(shipped_encoder)
+        return await vectors(texts, encoder.encode_all, out, say, version=version)
 
     return asyncio.run(encode())
 

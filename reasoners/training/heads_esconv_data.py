@@ -119,7 +119,13 @@ def _named(name: str, split: str) -> int:
 
 
 async def vectors(
-    texts: Sequence[str], encode: Encode, kept: Path | None = None, say: Say = lambda _: None
+    texts: Sequence[str],
+    encode: Encode,
+    kept: Path | None = None,
+    say: Say = lambda _: None,
+    *,
+    version: str = "",
+    resume: bool = True,
 ) -> dict[str, LineVector]:
     """Each distinct text in numbers.
 
@@ -128,28 +134,30 @@ async def vectors(
         encode: The shared encoder's ``encode_all``.
         kept: A folder where the numbers are kept for another run; none are kept without.
         say: Told of the progress.
+        version: What the encoder's numbers depend on besides the words.
+        resume: Whether numbers of an earlier run count.
     """
-    distinct = list(dict.fromkeys(texts))
+    keys = {text: _key(text, version) for text in texts}
     # Half precision, in which they are kept: a second run must see what the first one saw.
     pool = BlockingPool()
     store: dict[str, NDArray[np.float16]] = await pool.run(lambda: _kept(kept))
-    missing = [text for text in distinct if _key(text) not in store]
+    missing = [text for text, key in keys.items() if not resume or key not in store]
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
         for text, encoding in zip(chunk, await encode(chunk), strict=True):
             row = np.concatenate([encoding.features, encoding.probs, encoding.vad])
-            store[_key(text)] = row.astype(np.float16)
+            store[keys[text]] = row.astype(np.float16)
         say(f"encoded {start + len(chunk)} of {len(missing)} lines")
     if kept is not None and missing:
         await pool.run(partial(_keep, kept, store))
-    return {text: line_vector(text, _encoding(store[_key(text)])) for text in distinct}
+    return {text: line_vector(text, _encoding(store[key])) for text, key in keys.items()}
 
 
 _NAME: Final = "strategy-encodings.npz"
 
 
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def _key(text: str, version: str) -> str:
+    return hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:24]
 
 
 def _encoding(row: NDArray[np.float16]) -> Encoding:

@@ -35,7 +35,9 @@ async def predictions(
     data: Path,
     encoder: MiniLMEncoder,
     *,
+    version: str,
     run: Path,
+    resume: bool = True,
     limit: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -48,7 +50,9 @@ async def predictions(
     Args:
         data: The folder that holds ``esconv``.
         encoder: The shared encoder.
+        version: What the encoder's numbers depend on.
         run: A folder where encoded lines are kept for another run.
+        resume: Whether what an earlier run kept there counts.
         limit: Chats at most; 0 for all.
         seed: Of the draw of chats.
         progress: Told of what is done, with a count and a total.
@@ -63,7 +67,13 @@ async def predictions(
     texts = [line.text for chat in test for line in chat]
     if progress is not None:
         progress("esconv strategy: encoding", 0, len(texts))
-    known = await vectors(texts, lambda some: encoder.encode_all(some, keep=False), run)
+    known = await vectors(
+        texts,
+        lambda some: encoder.encode_all(some, keep=False),
+        run,
+        version=version,
+        resume=resume,
+    )
     net = await pool.run(lambda: StrategyNet.load(weights))
     truth = truths(test)
     groups = np.repeat(

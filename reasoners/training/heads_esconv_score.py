@@ -21,6 +21,13 @@ Protocol = Literal["gold", "free"]
 """Whether the history holds the corpus's strategies, or the head's own."""
 Figures = dict[str, Any]
 
+PUBLISHED: Final[dict[str, dict[str, float]]] = {
+    "EmoDynamiX (Wan et al., 2025)": {"macro_f1": 0.2770, "weighted_f1": 0.3271},
+    "TransESC (in Wan et al.)": {"macro_f1": 0.2628, "weighted_f1": 0.3133},
+    "LLaMA3-8B, fine-tuned (in Wan et al.)": {"macro_f1": 0.2591, "weighted_f1": 0.2982},
+    "ChatGPT (in Wan et al.)": {"macro_f1": 0.1814, "weighted_f1": 0.2027},
+}
+"""Other systems on the test split, in gold history."""
 _ADVICE: Final = ESCONV_8.labels.index("Providing Suggestions")
 _EARLY: Final = 2
 

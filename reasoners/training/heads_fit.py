@@ -46,7 +46,6 @@ class Recipe:
         batch: Rows of a step.
         shares: How much of a target is the shares of the labels of a turn's lines; the rest is
             the turn's own label.
-        balance: Exponent of the inverse frequency that a label is weighed with; 0 for none.
         folds: Parts that the dialogues are cut into, for readings of lines by readers that have
             not seen them.
     """
@@ -58,7 +57,6 @@ class Recipe:
     drop: float = 0.4
     batch: int = 128
     shares: float = 0.5
-    balance: float = 0.0
     folds: int = 5
 
 
@@ -165,7 +163,6 @@ def fit_perceptrons(
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + _CONSTANT
     count = shares.shape[1]
     target = recipe.shares * shares + (1 - recipe.shares) * np.eye(count)[labels]
-    target = target * _balance(labels, count, recipe.balance)
     start = Perceptrons(mean, scale, (mean, mean), (mean, mean), mean)
     seen = torch.tensor(start.standard(rows), dtype=torch.float32)
     wanted = torch.tensor(target, dtype=torch.float32)
@@ -182,12 +179,6 @@ def fit_perceptrons(
         (stacked("outer.weight", turn=True), stacked("outer.bias")),
         stacked("straight.weight", turn=True),
     )
-
-
-def _balance(labels: NDArray[np.int64], count: int, exponent: float) -> Floats:
-    often = np.maximum(np.bincount(labels, minlength=count) / len(labels), 1 / len(labels))
-    weight = often**-exponent
-    return np.asarray(weight / (weight * often).sum())
 
 
 def _fitted(seen: torch.Tensor, wanted: torch.Tensor, recipe: Recipe, seed: int) -> _Net:

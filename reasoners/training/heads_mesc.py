@@ -4,12 +4,15 @@ Run::
 
     python -m affectgraph.reasoners.training.heads_mesc --data DIR --out DIR --json
 
-``DIR`` holds ``mesc``. Every head that ``affectgraph eval mesc`` shows is cross-validated over the
-dialogues of train and val together: what was chosen was chosen by these figures, and the test
-split stays shut. Then the heads of the free-running protocol are fitted on all of them and written
-to ``--out`` for :class:`~affectgraph.reasoners.heads.dialogue.DialogueHead`. The corpus states no
-licence, so the weights are the user's own and ship nowhere. Standard output is one JSON object.
-Needs the extra ``train``.
+``DIR`` holds ``mesc``. Every dialogue head that ``affectgraph eval mesc`` shows is cross-validated
+over the dialogues of train and val together: what was chosen about them was chosen by these
+figures, and the test split stays shut. The blends of a dialogue head with a tuned encoder and the
+clue are not among them: they were chosen on val, with experts that learn from train alone
+(:mod:`~affectgraph.reasoners.training.heads_mesc_blend`). Then the heads of the free-running
+protocol are fitted on all of them and written to ``--out`` for
+:class:`~affectgraph.reasoners.heads.dialogue.DialogueHead`. The corpus states no licence, so the
+weights are the user's own and ship nowhere. Standard output is one JSON object. Needs the extra
+``train``.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import ExtraMissingError
 from affectgraph.perceivers.text.encoder import MiniLMEncoder
 from affectgraph.perceivers.training import command
 from affectgraph.reasoners.heads.dialogue import HeadWeights
 from affectgraph.reasoners.heads.lines import turns
+from affectgraph.reasoners.training.heads_kept import Shelf, shipped_encoder
 from affectgraph.reasoners.training.heads_mesc_data import Talk, encoded, talks
 
 if TYPE_CHECKING:
@@ -84,8 +89,14 @@ def run(
 async def _encoded(
     known: Sequence[Talk], out: Path, say: command.Say
 ) -> dict[int, NDArray[np.float16]]:
-    encoder = MiniLMEncoder(cache_size=0)
-    return await encoded(known, encoder, out, lambda what, at, of: say(f"{what}: {at} of {of}"))
+    version = await BlockingPool().run(shipped_encoder)
+    return await encoded(
+        known,
+        MiniLMEncoder(cache_size=0),
+        Shelf(out),
+        lambda what, at, of: say(f"{what}: {at} of {of}"),
+        version=version,
+    )
 
 
 def _unseen(

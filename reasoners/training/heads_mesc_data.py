@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from affectgraph.perceivers.text.encoder import Encoding
 from affectgraph.reasoners.heads.lines import UNKNOWN, Line
 from affectgraph.reasoners.heads.words import raw
 from affectgraph.reasoners.taxonomy import MESC_10
+from affectgraph.reasoners.training.heads_kept import Shelf, digest
 from affectgraph.reasoners.training.mesc_dialogues import strategy_named
 
 Progress = Callable[[str, int, int], None]
@@ -87,57 +88,55 @@ def _line(row: mesc.Utterance, span: tuple[float, float]) -> Line:
 async def encoded(
     known: Iterable[Talk],
     encoder: Encodes,
-    run: Path,
+    shelf: Shelf,
     progress: Progress | None = None,
     *,
+    version: str,
     clues: bool = False,
 ) -> dict[int, Rows]:
     """Dialogue's number -> what the encoder says of each of its lines, shape (n, 799).
 
-    What was encoded is kept under ``run``, so a second call reads it back.
+    What was encoded is kept, so a second call reads it back.
 
     Args:
         known: The dialogues.
         encoder: The encoder of words.
-        run: A folder to keep the numbers in.
+        shelf: Where the numbers are kept.
         progress: Told how many of the lines are done.
+        version: What the encoder's numbers depend on besides the words.
         clues: Whether the clues are encoded instead of the words.
     """
-    talking = list(known)
     said = {
-        talk.number: [line.clue if clues else line.text for line in talk.lines] for talk in talking
+        talk.number: [line.clue if clues else line.text for line in talk.lines] for talk in known
     }
     texts = sorted({text for each in said.values() for text in each})
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
-    file = run / f"mesc-lines-{digest}.npz"
+    name = lines_name(texts, version)
     pool = BlockingPool()
-    table = await pool.run(lambda: _stored(file, len(texts)))
-    if table is None:
+    kept = await pool.run(lambda: shelf.stored(name, ["rows"]))
+    if kept is None:
         found: list[Rows] = []
         for start in range(0, len(texts), _CHUNK):
             chunk = await encoder.encode_all(texts[start : start + _CHUNK], keep=False)
             found += (raw(encoding).astype(np.float16) for encoding in chunk)
             if progress:
                 progress("clues" if clues else "lines", len(found), len(texts))
-        fresh = np.stack(found)
-        await pool.run(lambda: _store(file, fresh))
-        table = fresh
-    at = {text: index for index, text in enumerate(texts)}
+        fresh = {"rows": np.stack(found)}
+        await pool.run(lambda: shelf.store(name, fresh))
+        kept = fresh
+    table, at = kept["rows"], {text: index for index, text in enumerate(texts)}
     return {number: table[[at[text] for text in texts]] for number, texts in said.items()}
 
 
-def _stored(file: Path, count: int) -> Rows | None:
-    if not file.is_file():
-        return None
-    with np.load(file, allow_pickle=False) as held:
-        table: NDArray[Any] = held["rows"]
-    return table if len(table) == count else None
+def lines_name(texts: Sequence[str], version: str) -> str:
+    """The name under which the encoder's numbers of texts are kept."""
+    return f"mesc-lines-{digest((version, texts))}"
 
 
-def _store(file: Path, rows: Rows) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # A half-written file must never carry the final name.
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as opened:
-        np.savez(opened, rows=rows)
-    partial.replace(file)
+def content(known: Iterable[Talk], *rows: Mapping[int, NDArray[Any]]) -> str:
+    """Twelve digits of dialogues: their words, labels and times, and the encoder's numbers."""
+    told = hashlib.sha256()
+    for talk in known:
+        told.update(digest(talk).encode())
+        for each in rows:
+            told.update(np.ascontiguousarray(each[talk.number]).tobytes())
+    return told.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Which heads MESC's tables show; each was chosen by cross-validation over train and val."""
+"""Which dialogue heads MESC's tables show; chosen by cross-validation over train and val."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _LABELS: Final[frozenset[Part]] = frozenset({"emotions", "strategies"})
 _FEELING: Final[frozenset[Part]] = frozenset({"emotions", "words"})
 _TIMED: Final[frozenset[Part]] = frozenset({"timing"})
 
+HOW: Final = Recipe()
+"""How the heads are fitted."""
 WORDS: Final = WordsRecipe()
 """How lines are read by themselves."""
 CLUES: Final = WordsRecipe(components=48, penalty=1e-2)
@@ -49,55 +51,45 @@ class NamedForm:
     note: str = ""
 
 
-def felt_how() -> Recipe:
-    """How the head of the person's emotion is fitted."""
-    return Recipe()
-
-
-def chosen_how() -> Recipe:
-    """How the head of the strategy is fitted."""
-    return Recipe()
-
-
 def _all() -> Iterator[NamedForm]:
     protocols: tuple[tuple[Protocol, str], ...] = (("gold", ""), ("free", _OWN))
     for protocol, note in protocols:
-        felt = HeadForm("user_emotion", protocol, FELT, recipe=felt_how())
+        felt = HeadForm("user_emotion", protocol, FELT, recipe=HOW)
         yield NamedForm("dialogue head", felt, both=True, note=note)
         yield NamedForm(
             "dialogue head, with speech timing",
-            HeadForm("user_emotion", protocol, FELT | _TIMED, recipe=felt_how()),
+            HeadForm("user_emotion", protocol, FELT | _TIMED, recipe=HOW),
             "ablation",
             note="; ".join(filter(None, (note, _TIMES))),
         )
-        chosen = HeadForm("strategy", protocol, CHOSEN, recipe=chosen_how())
+        chosen = HeadForm("strategy", protocol, CHOSEN, recipe=HOW)
         yield NamedForm("dialogue head", chosen, both=True, note=note)
         yield NamedForm(
             "dialogue head, without the person's emotion",
-            HeadForm("strategy", protocol, CHOSEN - _FEELING, recipe=chosen_how()),
+            HeadForm("strategy", protocol, CHOSEN - _FEELING, recipe=HOW),
             "ablation",
             note="; ".join(filter(None, (note, _NO_EMOTION))),
         )
     yield NamedForm(
         "dialogue head, without labels of the past",
-        HeadForm("user_emotion", "free", FELT - _LABELS, recipe=felt_how()),
+        HeadForm("user_emotion", "free", FELT - _LABELS, recipe=HOW),
         "ablation",
         note="the words alone: no label of the past, given or read",
     )
     yield NamedForm(
         "dialogue head, without labels of the past",
-        HeadForm("strategy", "free", CHOSEN - _LABELS, recipe=chosen_how()),
+        HeadForm("strategy", "free", CHOSEN - _LABELS, recipe=HOW),
         "ablation",
         note="the words alone: no label of the past, given or read",
     )
     yield NamedForm(
         "dialogue head",
-        HeadForm("user_emotion", "gold", FELT, "utterance", felt_how()),
+        HeadForm("user_emotion", "gold", FELT, "utterance", HOW),
         note=_COPIES,
     )
     yield NamedForm(
         "dialogue head",
-        HeadForm("strategy", "gold", CHOSEN, "utterance", chosen_how()),
+        HeadForm("strategy", "gold", CHOSEN, "utterance", HOW),
         note=_COPIES,
     )
 

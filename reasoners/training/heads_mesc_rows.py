@@ -1,8 +1,9 @@
 """What the dialogue heads tell of MESC's test split, for ``affectgraph eval mesc``.
 
 The heads are trained here, on the train and val splits together; everything about them was chosen
-by cross-validation over those (``python -m affectgraph.reasoners.training.heads_mesc``). Weights
-that learned from MESC stay in the folder of the run. Importing this imports torch.
+by cross-validation over those (``python -m affectgraph.reasoners.training.heads_mesc``). The blends
+were chosen on val, with experts of train alone. Weights that learned from MESC stay in the folder
+of the run. Importing this imports torch.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 
 from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.reasoners.heads.runs import HeadRun, Test
+from affectgraph.reasoners.training.heads_kept import Arrays, Shelf, digest
 from affectgraph.reasoners.training.heads_mesc_blend import Blend, Splits
 from affectgraph.reasoners.training.heads_mesc_data import (
     Encodes,
     Progress,
     Talk,
+    content,
     encoded,
     talks,
 )
-from affectgraph.reasoners.training.heads_mesc_forms import FORMS, NamedForm
-from affectgraph.reasoners.training.heads_mesc_kept import Arrays, digest, store, stored
+from affectgraph.reasoners.training.heads_mesc_fit import HeadForm, Readers, fit, table
+from affectgraph.reasoners.training.heads_mesc_forms import FORMS, WORDS, NamedForm
 from affectgraph.reasoners.training.heads_mesc_tune import Tuning
 
 VERSION: Final = "heads-mesc.v1"
@@ -52,7 +55,9 @@ async def predictions(
     data: Path,
     encoder: Encodes,
     *,
+    version: str,
     run: Path,
+    resume: bool = True,
     limit: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -62,7 +67,9 @@ async def predictions(
     Args:
         data: MESC's folder, or the one that holds it as ``mesc``.
         encoder: The encoder of words, warmed up.
+        version: What the encoder's numbers depend on.
         run: A folder for what is encoded and predicted; a second call reads it back.
+        resume: Whether what an earlier call kept there counts.
         limit: Utterances of each split at most, in whole dialogues, one seed; 0 for all.
         seed: Of the draw of dialogues, and the first of the ensemble's.
         progress: Told how much of the lines and heads is done.
@@ -75,18 +82,23 @@ async def predictions(
     val = await pool.run(lambda: talks(data, "val", limit=limit))
     test = await pool.run(lambda: talks(data, "test", limit=limit, seed=seed))
     train = (*learned, *val)
-    rows = await encoded((*train, *test), encoder, run, progress)
+    shelf = Shelf(run, resume)
+    rows = await encoded((*train, *test), encoder, shelf, progress, version=version)
     told_of = any(line.clue for talk in (*val, *test) for line in talk.lines)
-    clues = await encoded((*val, *test), encoder, run, progress, clues=True) if told_of else {}
+    clues = (
+        await encoded((*val, *test), encoder, shelf, progress, version=version, clues=True)
+        if told_of
+        else {}
+    )
     seeds = SEEDS[:1] if limit else tuple(seed + each for each in SEEDS)
     folds = (_Fold(train, test, "official"), _by_episode((*train, *test)))
     told: list[HeadRun] = []
     for fold in folds:
         forms = [each for each in FORMS if fold.split == "official" or each.both]
-        told += await pool.run(partial(_runs, fold, forms, rows, seeds, run, progress))
+        told += await pool.run(partial(_runs, fold, forms, rows, seeds, shelf, progress))
     splits = Splits(learned, val, test, rows, clues)
     tuning = Tuning(epochs=1) if limit else Tuning()
-    blend = Blend(splits, seeds, seeds[: len(TUNED)], tuning, run, VERSION, progress)
+    blend = Blend(splits, seeds, seeds[: len(TUNED)], tuning, shelf, VERSION, progress)
     return (*told, *await pool.run(blend.runs))
 
 
@@ -107,23 +119,21 @@ def _runs(
     forms: Sequence[NamedForm],
     rows: dict[int, NDArray[Any]],
     seeds: Sequence[int],
-    run: Path,
+    shelf: Shelf,
     progress: Progress | None,
 ) -> list[HeadRun]:
-    from affectgraph.reasoners.training.heads_mesc_fit import Readers, fit, table
-    from affectgraph.reasoners.training.heads_mesc_forms import WORDS
-
     readers: Readers | None = None
     told: list[HeadRun] = []
+    of = (content(fold.train, rows), content(fold.test, rows))
     for done, named in enumerate(forms):
-        file = _kept(run, fold, named, seeds)
-        ready = stored(file, ("each", "truth", "groups"))
+        name = head_name(fold.split, named.form, of, seeds)
+        ready = shelf.stored(name, ("each", "truth", "groups"))
         if ready is None:
             readers = readers or Readers(fold.train, rows, WORDS, named.form.recipe.folds)
             head = fit(table(fold.train, readers, named.form), named.form, seeds)
             seen = table(fold.test, readers, named.form)
             ready = {"each": head.each(seen.rows), "truth": seen.truth, "groups": seen.groups}
-            store(file, ready)
+            shelf.store(name, ready)
         told.append(_told(named, fold, ready))
         if progress:
             progress(f"heads, {fold.split} split", done + 1, len(forms))
@@ -147,9 +157,14 @@ def _told(named: NamedForm, fold: _Fold, ready: Arrays) -> HeadRun:
     )
 
 
-def _kept(run: Path, fold: _Fold, named: NamedForm, seeds: Sequence[int]) -> Path:
-    """A file for the predictions of one head; its name tells everything they hang on."""
-    numbers = [[talk.number for talk in part] for part in (fold.train, fold.test)]
-    told = (VERSION, numbers, named.form.recipe, sorted(named.form.parts), tuple(seeds))
-    form = named.form
-    return run / f"{fold.split}-{form.task}-{form.protocol}-{form.unit}-{digest(told)}.npz"
+def head_name(split: Test, form: HeadForm, of: tuple[str, str], seeds: Sequence[int]) -> str:
+    """The name under which a head's predictions are kept; it tells everything they hang on.
+
+    Args:
+        split: Which test.
+        form: The head.
+        of: The content of the dialogues that it learns from and is tested on.
+        seeds: Of the ensemble.
+    """
+    facts = (VERSION, *of, form.recipe, WORDS, sorted(form.parts), tuple(seeds))
+    return f"{split}-{form.task}-{form.protocol}-{form.unit}-{digest(facts)}"

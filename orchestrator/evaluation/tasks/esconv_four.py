@@ -24,14 +24,8 @@ from affectgraph.orchestrator.evaluation.label_tables import (
     label_table,
 )
 from affectgraph.orchestrator.evaluation.metrics import check_metrics
-from affectgraph.orchestrator.evaluation.response_tables import (
-    Replies,
-    Turns,
-    response_floors,
-    response_tables,
-)
 from affectgraph.orchestrator.evaluation.result import Estimate, Result, Row
-from affectgraph.orchestrator.evaluation.speaking import Asked, History
+from affectgraph.orchestrator.evaluation.speaking import HISTORIES, PROTOCOLS, Asked
 from affectgraph.orchestrator.evaluation.summands import share
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.corpora import esconv
@@ -39,6 +33,7 @@ from affectgraph.reasoners.heads.runs import HeadRun
 from affectgraph.reasoners.taxonomy import ESCONV_8
 from affectgraph.reasoners.training import esconv_dialogues
 from affectgraph.reasoners.training.dialogues import Dialogue
+from affectgraph.reasoners.training.heads_esconv_score import PUBLISHED
 from affectgraph.reasoners.training.preference import preference_bias
 from affectgraph.reasoners.training.reading import TextBeliefs
 
@@ -51,20 +46,12 @@ _LINES: Final = (
     " before any question of theirs, the share for which advice is told; the corpus's own:"
     " {own:.3f}."
 )
-_PROTOCOLS: Final[dict[History, str]] = {
-    "gold": "Gold history: the strategies of everything said before are given, as in EmoDynamiX.",
-    "free": "Free-running: of what was said before, the words and the system's own predictions.",
-}
-_HISTORY: Final[dict[History, str]] = {"gold": "gold history", "free": "free-running"}
 _MERGED: Final = (
     "A supporter's messages in a row are one turn, with the strategy that has most words in it: the"
     " unit in which a language model answers. The words of the history are the corpus's."
 )
-_PUBLISHED: Final = (
-    Row.published("EmoDynamiX", "Wan et al., 2025", macro_f1=0.2770, weighted_f1=0.3271),
-    Row.published("TransESC", "as EmoDynamiX has it", macro_f1=0.2628, weighted_f1=0.3133),
-    Row.published("LLaMA3-8B, SFT", "as EmoDynamiX has it", macro_f1=0.2591, weighted_f1=0.2982),
-    Row.published("ChatGPT", "as EmoDynamiX has it", macro_f1=0.1814, weighted_f1=0.2027),
+_PUBLISHED: Final = tuple(
+    Row.published(name, "Wan et al., 2025", **figures) for name, figures in PUBLISHED.items()
 )
 
 
@@ -86,19 +73,16 @@ class Esconv:
         known = await esconv_dialogues.load(bench.data, "train", _unread)
         script = await _script(bench)
         heard = await speech.hear(bench, script)
-        given = await speech.given(bench, script, range(len(script.asked)))
+        every = range(len(script.asked))
+        given = await speech.given(bench, script, every)
+        replies = [each.replied for one in known for each in one.exchanges if each.replied]
 
         def tables() -> list[Result]:
-            parts = [
+            return [
                 *_strategies(bench, train, test, heads),
                 *_turns(bench, known, script, heard),
-                *_responses(bench, known, script, heard, given),
+                *speech.responses(bench, script, every, replies, (heard, given)),
             ]
-            if bench.model is not None:
-                parts.append(
-                    speech.perplexities(bench, script, "ESConv, test, perplexity of the replies")
-                )
-            return parts
 
         return joined(self.name, await bench.aside(tables))
 
@@ -133,9 +117,9 @@ def _strategies(
         (drawn,) = bench.bootstrap.values([statistic], of)
         return bench.bootstrap.interval(statistic.value, drawn)
 
-    for history, note in _PROTOCOLS.items():
+    for history, note in PROTOCOLS.items():
         units = Units(
-            f"ESConv, strategy, test, messages, {_HISTORY[history]}",
+            f"ESConv, strategy, test, messages, {HISTORIES[history]}",
             ESCONV_8.labels,
             truth,
             of,
@@ -195,7 +179,7 @@ async def _script(bench: Bench) -> Script:
         for each in dialogue.exchanges
         if each.said and each.replied
     )
-    return Script("esconv-test", asked, dialogues, ESCONV_8.name)
+    return Script("esconv-test", "ESConv, test", asked, dialogues, ESCONV_8.name, _MERGED)
 
 
 def _turn_labels(dialogues: Sequence[Dialogue]) -> Labels:
@@ -212,13 +196,13 @@ def _turns(
     truth = np.array([ESCONV_8.labels.index(each.label) for each in gold if each], np.int64)
     of = np.array([one.dialogue for one in script.asked], np.int64)
     rows = range(len(script.asked))
-    for history, note in _PROTOCOLS.items():
+    for history, note in PROTOCOLS.items():
         told = [
             one.system("strategy", ESCONV_8, prior, rows) for one in heard if one.history == history
         ]
         systems: list[System] = [each for each in told if each is not None]
         if systems:
-            title = f"ESConv, strategy, test, turns, {_HISTORY[history]}"
+            title = f"ESConv, strategy, test, turns, {HISTORIES[history]}"
             units = Units(title, ESCONV_8.labels, truth, of, f"{note} {_MERGED}")
             yield label_table(
                 bench,
@@ -228,27 +212,3 @@ def _turns(
                 over=_over(_turn_labels(known), gold=history == "gold"),
                 extra={"preference bias": partial(_bias, truth)},
             )
-
-
-def _responses(
-    bench: Bench,
-    known: Sequence[Dialogue],
-    script: Script,
-    heard: Sequence[Heard],
-    given: Sequence[Replies],
-) -> Iterator[Result]:
-    rows = range(len(script.asked))
-    replies = [each.replied for one in known for each in one.exchanges if each.replied]
-    said = response_floors(replies, len(rows), bench.seed)
-    for history, note in _PROTOCOLS.items():
-        ours = [one.replies(rows) for one in heard if one.history == history]
-        if history == "free" and not ours:
-            continue
-        turns = Turns(
-            f"ESConv, test, turns, {_HISTORY[history]}",
-            tuple(one.gold.replied for one in script.asked),
-            np.array([one.dialogue for one in script.asked], np.int64),
-            script.before(rows),
-            f"{note} {_MERGED}",
-        )
-        yield response_tables(bench, turns, [*said, *ours, *(given if history == "gold" else ())])

@@ -17,6 +17,7 @@ from affectgraph.orchestrator.evaluation.metrics import (
     measure,
 )
 from affectgraph.orchestrator.evaluation.result import Kept, Result, Row, Table
+from affectgraph.orchestrator.evaluation.tasks.mesc_published import published
 from affectgraph.orchestrator.evaluation.texts import Floats, read_texts
 from affectgraph.perceivers.corpora import mesc
 from affectgraph.perceivers.labels import MESC_7
@@ -27,23 +28,8 @@ _NOTE: Final = (
     "The client's {unit}s of the test split. Ours reads the words of each by itself, zero-shot: no"
     " history, no video, no training on MESC; its labels are told as these by way of Ekman's seven,"
     " which is lossy (surprise is split, depression is never told). The persistence rows repeat a"
-    " gold label, which no system in use has."
-)
-_PUBLISHED: Final = tuple(
-    Row.published(
-        name,
-        "trained on MESC; the papers do not say which units they count, and the history that they"
-        " give holds gold labels",
-        accuracy=accuracy,
-        weighted_f1=weighted,
-    )
-    for name, accuracy, weighted in (
-        ("SMES (Chu et al.)", 0.546, 0.468),
-        ("MMGCN (in Chu et al.)", 0.558, 0.5758),
-        ("GPT-4 (in Chu et al.)", 0.1573, 0.1580),
-        ("MultiMood, SFT + GRPO (Le et al.)", 0.5860, 0.5778),
-        ("GPT-4o, text (in Le et al.)", 0.3898, 0.4356),
-    )
+    " gold label, which no system in use has, and so do the histories of the published systems,"
+    " most of which are trained on MESC."
 )
 
 
@@ -107,7 +93,9 @@ class MescEmotion:
                 for name, guess in systems.items()
             )
 
-        table = Table(title, (*await bench.aside(rows), *_PUBLISHED), _NOTE.format(unit=unit))
+        table = Table(
+            title, (*await bench.aside(rows), *published("emotion")), _NOTE.format(unit=unit)
+        )
         return Result(
             title,
             (table,),

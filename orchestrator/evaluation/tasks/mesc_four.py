@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
-import numpy as np
-
 from affectgraph.orchestrator.evaluation import dialogue_speech as speech
 from affectgraph.orchestrator.evaluation.bench import Bench
-from affectgraph.orchestrator.evaluation.dialogue_speech import Heard, Script
+from affectgraph.orchestrator.evaluation.dialogue_speech import Heard, Published, Script
 from affectgraph.orchestrator.evaluation.generation import check_generation
-from affectgraph.orchestrator.evaluation.generation_overlap import BLEU_2_OF_PAPER_2
 from affectgraph.orchestrator.evaluation.head_rows import told_by_heads
 from affectgraph.orchestrator.evaluation.label_tables import System, joined
 from affectgraph.orchestrator.evaluation.metrics import check_metrics
-from affectgraph.orchestrator.evaluation.response_tables import (
-    Replies,
-    Turns,
-    response_floors,
-    response_tables,
-)
-from affectgraph.orchestrator.evaluation.result import Result, Row
+from affectgraph.orchestrator.evaluation.result import Result
 from affectgraph.orchestrator.evaluation.speaking import Asked, History
 from affectgraph.orchestrator.evaluation.tasks.mesc_labels import (
     EMOTION,
-    HISTORY,
-    PROTOCOLS,
     STRATEGY,
     TONE,
     Split,
@@ -35,7 +24,10 @@ from affectgraph.orchestrator.evaluation.tasks.mesc_labels import (
     episode_tables,
     label_tables,
 )
-from affectgraph.orchestrator.evaluation.tasks.mesc_units import published_responses
+from affectgraph.orchestrator.evaluation.tasks.mesc_published import (
+    published_perplexity,
+    published_responses,
+)
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.corpora import mesc
 from affectgraph.perceivers.errors import SetupError
@@ -50,18 +42,7 @@ _WORDS: Final = (
     "The words of the history are the corpus's in both protocols, since the client answers those."
     " Counted are the therapist's turns that follow a client's."
 )
-_TABLE_7: Final = tuple(
-    Row.published(
-        f"SMES{name}",
-        "paper 1, Table VII; it does not say whether the model was trained anew",
-        **{"perplexity": ppl, "bleu-2": b2, "bleu-4": b4, "rouge-l": rl},
-    )
-    for name, ppl, b2, b4, rl in (
-        ("", 2.78, 37.89, 27.02, 41.99),
-        (", without emotion", 3.03, 35.57, 25.13, 41.21),
-        (", without strategy", 2.97, 37.31, 26.8, 41.74),
-    )
-)
+_PUBLISHED: Final = Published(published_responses(), published_perplexity())
 
 
 class Mesc:
@@ -82,25 +63,31 @@ class Mesc:
         dialogues = await bench.aside(
             lambda: mesc_dialogues.load(bench.data, "test", limit=bench.limit, seed=bench.seed)
         )
-        script = Script("mesc-test", asked(turns.test, dialogues), dialogues, MESC_10.name)
+        script = Script(
+            "mesc-test",
+            "MESC, test",
+            asked(turns.test, dialogues),
+            dialogues,
+            MESC_10.name,
+            _WORDS,
+        )
         heads = await told_by_heads(bench, "mesc")
         heard = await speech.hear(bench, script)
         told = Told(heads, await _by_models(bench, turns, script, heard))
-        given = await speech.given(bench, script, _rows(script, _is_heard, _is_answered))
+        answered = _rows(script, _is_heard, _is_answered)
+        given = await speech.given(bench, script, answered)
 
         def tables() -> list[Result]:
-            parts = [
+            return [
                 *label_tables(bench, turns, told, (EMOTION, STRATEGY, TONE)),
                 *label_tables(
                     bench, Split("utterance", train, test, test), told, (EMOTION, STRATEGY)
                 ),
                 *episode_tables(bench, turns, told),
-                *_responses(bench, turns, script, heard, given),
+                *speech.responses(
+                    bench, script, answered, _replies(turns.train), (heard, given), _PUBLISHED
+                ),
             ]
-            if bench.model is not None:
-                title = "MESC, test, perplexity of the replies, by task"
-                parts.append(speech.perplexities(bench, script, title, _TABLE_7))
-            return parts
 
         return joined(self.name, await bench.aside(tables))
 
@@ -158,28 +145,6 @@ async def _by_models(
     if scored is not None:
         told["user_emotion", "free"] = (*told.get(("user_emotion", "free"), ()), scored)
     return told
-
-
-def _responses(
-    bench: Bench, split: Split, script: Script, heard: Sequence[Heard], given: Sequence[Replies]
-) -> Iterator[Result]:
-    """Response tables over the therapist's turns that answer a client's, in both protocols."""
-    rows = _rows(script, _is_heard, _is_answered)
-    floors = response_floors(_replies(split.train), len(rows), bench.seed)
-    for history, note in PROTOCOLS.items():
-        ours = [one.replies(rows) for one in heard if one.history == history]
-        if history == "free" and not ours:
-            continue
-        turns = Turns(
-            f"MESC, test, turns, {HISTORY[history]}",
-            tuple(script.asked[row].gold.replied for row in rows),
-            np.array([script.asked[row].dialogue for row in rows], np.int64),
-            script.before(rows),
-            f"{note} {_WORDS}",
-        )
-        told = given if history == "gold" else ()
-        gold = published_responses(BLEU_2_OF_PAPER_2) if history == "gold" else ()
-        yield response_tables(bench, turns, [*floors, *ours, *told], gold)
 
 
 def _replies(train: mesc.Sessions) -> list[str]:

@@ -11,21 +11,15 @@ from affectgraph.orchestrator.evaluation.bench import Bench
 from affectgraph.orchestrator.evaluation.head_rows import as_system, systems_of
 from affectgraph.orchestrator.evaluation.label_tables import Labels, System, Units, label_table
 from affectgraph.orchestrator.evaluation.result import Result
-from affectgraph.orchestrator.evaluation.speaking import History
-from affectgraph.orchestrator.evaluation.tasks.mesc_units import Side, published
+from affectgraph.orchestrator.evaluation.speaking import HISTORIES, PROTOCOLS, History
+from affectgraph.orchestrator.evaluation.tasks.mesc_published import published
+from affectgraph.orchestrator.evaluation.tasks.mesc_units import Side
 from affectgraph.perceivers.corpora import mesc
 from affectgraph.perceivers.labels import MESC_7, LabelSet
 from affectgraph.reasoners.heads.runs import HeadRun, Test
 from affectgraph.reasoners.plan import LabelStageName
 from affectgraph.reasoners.taxonomy import MESC_10
 
-PROTOCOLS: Final[Mapping[History, str]] = {
-    "gold": "Gold history: the labels of everything said before are given, as paper 2's code has"
-    " it. No system in use has them. The persistence rows repeat one.",
-    "free": "Free-running: of what was said before, the words and the system's own predictions,"
-    " never a gold label. This is what an agent in use has. Papers print no such rows.",
-}
-HISTORY: Final[Mapping[History, str]] = {"gold": "gold history", "free": "free-running"}
 _COPIED: Final = (
     " Consecutive utterances of one speaker mostly share their label, so figures on utterances"
     " mostly say how well the last label is copied."
@@ -125,7 +119,7 @@ def label_tables(
         blind = task.side.blind(split.train, len(truth), bench.seed)
         for history, note in PROTOCOLS.items():
             units = Units(
-                f"MESC, {task.name}, test, {split.unit}s, {HISTORY[history]}",
+                f"MESC, {task.name}, test, {split.unit}s, {HISTORIES[history]}",
                 task.labels.labels,
                 truth,
                 of,
@@ -158,7 +152,7 @@ def episode_tables(bench: Bench, split: Split, told: Told) -> Iterator[Result]:
             if not runs:
                 continue
             units = Units(
-                f"MESC, {task.name}, split by episode, turns, {HISTORY[history]}",
+                f"MESC, {task.name}, split by episode, turns, {HISTORIES[history]}",
                 task.labels.labels,
                 runs[0].truth,
                 runs[0].groups,

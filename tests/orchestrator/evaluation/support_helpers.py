@@ -142,7 +142,7 @@ def told_by(heads: Callable[..., tuple[HeadRun, ...]]) -> Callable[[str], Any]:
     """In place of the trainers of heads."""
 
     async def predictions(
-        data: Path, encoder: object, *, run: Path, limit: int, seed: int, progress: object
+        data: Path, encoder: object, *, limit: int, seed: int, **more: object
     ) -> tuple[HeadRun, ...]:
         return await BlockingPool(size=1).run(lambda: heads(data, limit=limit, seed=seed))
 

@@ -12,10 +12,11 @@ from types import MappingProxyType
 
 import pytest
 
+from affectgraph import reasoners as _reasoners
 from affectgraph.orchestrator.evaluation import Bench
 from affectgraph.orchestrator.evaluation.fusion_tasks import encoded
 from affectgraph.orchestrator.evaluation.subjects import Subjects, sources, version
-from affectgraph.orchestrator.testing import HashEmbedder
+from affectgraph.orchestrator.testing import HashEmbedder, ScriptedReasoner
 from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.video import VideoEmotion
 
@@ -90,6 +91,22 @@ def test_a_checkpoint_that_was_written_over_is_another_version(tmp_path: Path) -
     file.write_text("others!")
     os.utime(file, ns=(when.st_atime_ns, when.st_mtime_ns))
     assert subjects.version("text") != before
+
+
+def test_other_weights_of_the_reasoners_room_are_another_version_of_any_reasoner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_bench: Make
+) -> None:
+    room = tmp_path / "reasoners"
+    (room / "weights").mkdir(parents=True)
+    monkeypatch.setattr(_reasoners, "__file__", str(room / "__init__.py"))
+    subjects = replace(make_bench().subjects, reasoner=ScriptedReasoner())
+    head = room / "weights" / "head.safetensors"
+    told = []
+    for content in ("one", "two", "two"):
+        head.write_text(content)
+        told.append(subjects.version("reasoner"))
+        (room / "weights" / "head.md").write_text(f"a card after {content}")
+    assert told[0] != told[1] == told[2]
 
 
 def test_a_checkpoint_that_was_moved_is_the_same(tmp_path: Path) -> None:

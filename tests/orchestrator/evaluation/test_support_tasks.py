@@ -13,7 +13,6 @@ import pytest
 
 from affectgraph.orchestrator.evaluation import Bench, Bootstrap, Result, Row, Subjects, Table
 from affectgraph.orchestrator.evaluation import dialogue_speech as speech
-from affectgraph.orchestrator.evaluation.decoding import Decoding, consensus
 from affectgraph.orchestrator.evaluation.generation_overlap import BLEU_2_OF_PAPER_2
 from affectgraph.orchestrator.evaluation.generation_perplexity import losses, perplexity
 from affectgraph.orchestrator.evaluation.tasks.esconv_four import Esconv
@@ -26,7 +25,8 @@ from affectgraph.orchestrator.testing import (
     scripted_staged,
 )
 from affectgraph.perceivers.blocking import BlockingPool
-from affectgraph.perceivers.errors import SetupError
+from affectgraph.perceivers.errors import ExtraMissingError, SetupError
+from affectgraph.reasoners.heads.runs import HeadRun
 from affectgraph.reasoners.prompts import PromptLayout
 from affectgraph.reasoners.taxonomy import MESC_10
 from affectgraph.reasoners.training import mesc_dialogues
@@ -141,6 +141,33 @@ async def test_heads_want_the_encoder_whose_features_they_read(bench: Make) -> N
         await Mesc().run(replace(bench(), subjects=other))
 
 
+async def test_heads_are_told_of_the_encoder_and_of_a_fresh_start(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[dict[str, Any]]()
+
+    async def predictions(data: Path, encoder: object, **more: Any) -> tuple[HeadRun, ...]:
+        given.append(more)
+        return ()
+
+    monkeypatch.setattr(HEADS, lambda corpus: predictions)
+    await Mesc().run(bench(resume=False))
+    await Mesc().run(bench())
+    assert [each["resume"] for each in given] == [False, True]
+    version = await bench().aside(lambda: bench().subjects.version("encoder"))
+    assert given[0]["version"] == " ".join(version)
+
+
+async def test_heads_of_mesc_name_the_extra_that_trains_them(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    rows = "affectgraph.orchestrator.evaluation.head_rows"
+    monkeypatch.setattr(f"{rows}.find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(ExtraMissingError, match=r"pip install 'affectgraph\[train\]'"):
+        await Mesc().run(bench())
+
+
 async def test_heads_of_other_rows_are_refused(
     bench: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +175,7 @@ async def test_heads_of_other_rows_are_refused(
         return helpers.mesc_heads(data, limit=6)
 
     monkeypatch.setattr(HEADS, helpers.told_by(half))
-    with pytest.raises(SetupError, match="not those of this table"):
+    with pytest.raises(SetupError, match="of other units than this table"):
         await Mesc().run(bench())
 
 
@@ -180,9 +207,13 @@ async def test_a_checkpoint_is_asked_in_both_protocols(
     for protocol in (GOLD, FREE):
         replies = table(result, protocol, "responses by themselves")
         assert value(replies, "small", "questions") == 1
-    ablated = table(result, "turns, gold history, responses by themselves")
-    assert row(ablated, "small, without emotion").kind == "ablation"
-    assert row(table(result, "perplexity"), "SMES, without emotion").kind == "published"
+    (overlap,) = [each for each in result.tables if each.title.endswith("gold history, responses")]
+    for name in ("small, without emotion", "SMES, without emotion"):
+        assert {"bleu-2", "bleu-4", "rouge-l"} <= row(overlap, name).metrics.keys()
+    assert row(overlap, "small, without emotion").kind == "ablation"
+    perplexed = table(result, "perplexity")
+    assert value(perplexed, "SMES, without emotion", "perplexity") == 3.03
+    assert value(perplexed, "SMES, without video", "perplexity") == 3.89
 
 
 async def test_histories_hold_the_labels_of_their_protocol(
@@ -231,27 +262,6 @@ async def test_a_checkpoint_says_how_its_words_are_chosen(
     # Its labels are asked for once a turn and protocol, its words three times.
     assert len(checkpoint.forms) == 2 * 5
     assert checkpoint.closed == checkpoint.streams
-
-
-def test_the_sample_that_is_most_like_the_others_is_said() -> None:
-    samples = ["No.", "That sounds hard.", "A long day it was.", "That sounds hard."]
-    assert consensus(samples) == "That sounds hard."
-    assert consensus(["only"]) == "only"
-    with pytest.raises(ValueError, match="no samples"):
-        consensus([])
-
-
-def test_a_decoding_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    assert Decoding.of(tmp_path) == Decoding()
-    file = tmp_path / "generation_config.json"
-    file.write_text('{"eos_token_id": 2, "max_new_tokens": 40, "no_repeat_ngram_size": 0}')
-    greedy = Decoding.of(tmp_path)
-    assert (greedy.sampling.max_tokens, greedy.ngram, greedy.samples) == (40, 0, 1)
-    assert (greedy.sampling.temperature, greedy.told) == (0, "greedy")
-    for fault in ("nonsense", "[]", '{"max_new_tokens": 0}', '{"repetition_penalty": 0.1}'):
-        file.write_text(fault)
-        with pytest.raises(SetupError, match=r"generation_config\.json cannot be used"):
-            Decoding.of(tmp_path)
 
 
 async def test_a_model_that_only_fails_is_said_to(

@@ -155,6 +155,13 @@ async def test_lines_are_encoded_once_and_kept_for_another_run(tmp_path: Path) -
         assert told[text].dense.tolist() == again[text].dense.tolist()
 
 
+async def test_lines_of_another_encoder_or_a_fresh_run_are_encoded_anew(tmp_path: Path) -> None:
+    encoder = _Encoder()
+    for version, resume in (("1", True), ("2", True), ("1", True), ("1", False), ("2", True)):
+        await vectors(["a"], encoder.encode_all, tmp_path, version=version, resume=resume)
+    assert encoder.asked == ["a"] * 3
+
+
 def _told(talks: Sequence[Chat], encode: Encode) -> dict[str, LineVector]:
     return asyncio.run(vectors([line.text for chat in talks for line in chat], encode))
 
@@ -269,7 +276,9 @@ def test_history_of_its_own_changes_nothing_before_the_second_decision(
 
 
 def test_rows_hold_both_protocols_over_the_same_units(corpus: Path, tmp_path: Path) -> None:
-    runs = asyncio.run(predictions(corpus, MiniLMEncoder(), run=tmp_path / "run", limit=2))
+    runs = asyncio.run(
+        predictions(corpus, MiniLMEncoder(), version="1", run=tmp_path / "run", limit=2)
+    )
     assert [run.protocol for run in runs] == ["gold", "free"]
     assert {(run.task, run.unit, run.split) for run in runs} == {
         ("strategy", "utterance", "official")

@@ -4,6 +4,8 @@ import asyncio
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
+from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.corpora import mesc
 from affectgraph.perceivers.text.encoder import Encoding
 from affectgraph.reasoners.heads.runs import Protocol
@@ -23,7 +26,9 @@ from affectgraph.reasoners.training.heads_fit import (
     fit_perceptrons,
     principal,
 )
-from affectgraph.reasoners.training.heads_mesc_data import Talk, encoded, talks
+from affectgraph.reasoners.training.heads_kept import Shelf
+from affectgraph.reasoners.training.heads_mesc_blend import Blend
+from affectgraph.reasoners.training.heads_mesc_data import Talk, content, encoded, talks
 from affectgraph.reasoners.training.heads_mesc_fit import HeadForm, Readers, fit, table
 from affectgraph.reasoners.training.heads_mesc_forms import FELT, FORMS
 
@@ -75,7 +80,7 @@ def known(corpus: Path) -> tuple[Talk, ...]:
 
 @pytest.fixture
 def rows(known: tuple[Talk, ...], tmp_path: Path) -> dict[int, NDArray[np.float16]]:
-    return asyncio.run(encoded(known, Encodes(), tmp_path / "run"))
+    return asyncio.run(encoded(known, Encodes(), Shelf(tmp_path / "run"), version="1"))
 
 
 @pytest.fixture
@@ -153,12 +158,35 @@ def test_a_dialogue_is_read_by_a_reader_that_has_not_seen_it(
 
 
 async def test_what_was_encoded_is_kept(known: tuple[Talk, ...], tmp_path: Path) -> None:
-    encoder = Encodes()
-    first = await encoded(known, encoder, tmp_path / "run")
+    encoder, shelf = Encodes(), Shelf(tmp_path / "run")
+    first = await encoded(known, encoder, shelf, version="1")
     asked = encoder.asked
-    second = await encoded(known, encoder, tmp_path / "run")
+    second = await encoded(known, encoder, shelf, version="1")
     assert encoder.asked == asked
     assert np.array_equal(first[0], second[0])
+    await encoded(known, encoder, shelf, version="2")
+    assert encoder.asked == 2 * asked
+    await encoded(known, encoder, Shelf(tmp_path / "run", resume=False), version="1")
+    assert encoder.asked == 3 * asked
+
+
+def test_content_is_words_labels_times_and_what_the_encoder_says(
+    known: tuple[Talk, ...], rows: dict[int, NDArray[np.float16]]
+) -> None:
+    first, *others = known
+    line = first.lines[0]
+    changed = [
+        replace(line, text="The house was empty."),
+        replace(line, emotion=line.emotion + 1),
+        replace(line, span=(0.5, 1.0)),
+        replace(line, clue="The speaker smiles."),
+    ]
+    told = {content(known, rows), content(known, {**rows, first.number: rows[first.number] + 1})}
+    for each in changed:
+        talk = replace(first, lines=(each, *first.lines[1:]))
+        told.add(content([talk, *others], rows))
+    assert len(told) == 2 + len(changed)
+    assert content(known, dict(rows)) in told
 
 
 def test_a_table_has_a_row_for_every_stretch(
@@ -186,17 +214,48 @@ def test_a_head_learns_what_the_words_tell(
 async def test_the_rows_are_those_of_the_test_split(
     corpus: Path, place: dict[int, tuple[int, int]], tmp_path: Path
 ) -> None:
-    encoder = Encodes()
-    told = await heads_mesc_rows.predictions(corpus, encoder, run=tmp_path / "run", limit=200)
+    encoder, kept = Encodes(), tmp_path / "run"
+    predictions = partial(
+        heads_mesc_rows.predictions, corpus, encoder, version="1", run=kept, limit=200
+    )
+    told = await predictions()
     official = [run for run in told if run.split == "official"]
-    assert len(official) == len(FORMS) + 6
+    # Blends: of two labels in two protocols, alone, with the clue, and the clue by itself; of the
+    # emotion with the times as well.
+    assert len(official) == len(FORMS) + 2 * 2 * 3 + 2
     for run in official:
         assert set(run.groups) <= set(PER_SPLIT["test"])
         assert len(run.probs) == len(run.truth)
     tested = {number for run in told if run.split == "episodes" for number in run.groups}
     held = {place[number] for number in tested}
     assert tested == {number for number, where in place.items() if where in held}
+    for clue in (run for run in official if run.name == "clue alone"):
+        # The clue names the emotion, and is of the turn that a reply answers.
+        found = (clue.probs.argmax(axis=1) == clue.truth).mean()
+        assert (found > 0.9) == (clue.task == "user_emotion")
     asked = encoder.asked
-    again = await heads_mesc_rows.predictions(corpus, encoder, run=tmp_path / "run", limit=200)
+    again = await predictions()
     assert encoder.asked == asked
     assert all(np.allclose(a.probs, b.probs) for a, b in zip(told, again, strict=True))
+
+
+async def test_a_fresh_run_takes_nothing_of_an_earlier_one(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads_mesc_rows, "FORMS", FORMS[:1])
+    monkeypatch.setattr(Blend, "runs", lambda blend: [])
+    encoder, kept, written = Encodes(), tmp_path / "run", list[dict[str, int]]()
+    for resume in (True, True, False):
+        await heads_mesc_rows.predictions(
+            corpus, encoder, version="1", run=kept, limit=200, resume=resume
+        )
+        written.append(await BlockingPool(size=1).run(lambda: stamps(kept)))
+    first, second, fresh = written
+    assert first == second
+    assert first.keys() == fresh.keys()
+    assert all(fresh[name] > time for name, time in first.items())
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each file was written."""
+    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
