@@ -17,7 +17,7 @@ from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
 from affectgraph.perceivers.affect import Distribution
-from affectgraph.perceivers.errors import BackendError, SetupError
+from affectgraph.perceivers.errors import SetupError
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.reasoners.backends.decoder import Cache, Decoder
 from affectgraph.reasoners.backends.decoding import (
@@ -27,6 +27,7 @@ from affectgraph.reasoners.backends.decoding import (
 )
 from affectgraph.reasoners.backends.llama import Llama, is_plain_llama
 from affectgraph.reasoners.backends.usage import Usage
+from affectgraph.reasoners.codecs.continued import spoken
 from affectgraph.reasoners.codecs.contracts import Codec, gap, stop_of
 from affectgraph.reasoners.contracts import JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision, LabelField, Plan, StageName
@@ -145,25 +146,8 @@ class LocalEngine:
         after = self._extend(due, stop) if due else after
         self.usage = usage
         pieces = self._speak(after, sampling, ngram, self._replies(messages), stop)
-        yield from self._formed(pieces, codec)
-
-    def _formed(self, pieces: Generator[str, None, None], codec: Codec) -> Iterator[str]:
-        """The words of a response that a form encloses, until its end.
-
-        Nothing masks the model's words, so what the form cannot hold (a raw line break within
-        JSON) ends the response too.
-        """
-        parser = codec.parser(self._name, ())
-        parser.feed(codec.lead(Plan(), "response"))
         with closing(pieces):
-            for piece in pieces:
-                try:
-                    found = parser.feed(piece)
-                except BackendError:
-                    return
-                yield from (item for item in found if isinstance(item, str))
-                if parser.done:
-                    return
+            yield from spoken(pieces, codec)
 
     def _decide(
         self, field: LabelField, codec: Codec, plan: Plan, after_it: StageName, after: Tensor

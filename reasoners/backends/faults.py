@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 
+from pydantic import ValidationError
+
 from affectgraph.perceivers.errors import BackendError
 
 
@@ -72,6 +74,20 @@ def fault_of(name: str, error: Exception, address: str, timeout: float) -> Backe
     if isinstance(error, APIStatusError):
         return _of_status(name, error.status_code, error.response.headers, address)
     return _of_reading(name, error, address)
+
+
+def kind_of(error: BaseException) -> str:
+    """What kind of error, and of pydantic's the fields and what is wrong with them.
+
+    Never its text, which may quote a prompt or a key: pydantic's quotes what it was given.
+    """
+    kind = type(error).__name__
+    if not isinstance(error, ValidationError):
+        return kind
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    # Of a place in a union only the first part is a name.
+    wrong = dict.fromkeys(f"{(*each['loc'], 'options')[0]} ({each['type']})" for each in told)
+    return f"{kind} of {', '.join(wrong)}"
 
 
 def _of_status(name: str, status: int, headers: Mapping[str, str], address: str) -> BackendError:

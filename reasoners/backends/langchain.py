@@ -13,8 +13,13 @@ from affectgraph.perceivers.blocking import BlockingPool
 from affectgraph.perceivers.errors import BackendError, SetupError
 from affectgraph.perceivers.labels import LabelSet
 from affectgraph.perceivers.models import ModelUse
-from affectgraph.reasoners.backends.faults import OutOfFormError, fault_of
-from affectgraph.reasoners.backends.requests import Requests, label_schema, with_form
+from affectgraph.reasoners.backends.faults import OutOfFormError, fault_of, kind_of
+from affectgraph.reasoners.backends.requests import (
+    LABEL_TOKENS,
+    Requests,
+    label_schema,
+    with_form,
+)
 from affectgraph.reasoners.backends.usage import OnUsage, Usage, tell
 from affectgraph.reasoners.codecs import JsonObject
 from affectgraph.reasoners.contracts import JointForm, LabelField, Message, Sampling
@@ -53,6 +58,7 @@ class LangChainBackend:
     """
 
     provider = "langchain"
+    weighs = False
 
     def __init__(
         self,
@@ -159,24 +165,47 @@ class LangChainBackend:
         """
         model = await self._ready()
         if not self.constrains:
-            parser = form.codec.parser(self.name, form.fields)
-            told = [*messages[:-1], with_form(messages[-1], form.codec, form.fields)]
-            room = sampling.model_copy(update={"max_tokens": sampling.max_tokens + 72})
-            chunks = model.astream(_printed(told), **self._sampled(room))
-            async with aclosing(self._chunks(chunks)) as pieces:
-                async for piece in pieces:
-                    for item in parser.feed(piece):
-                        yield item
-                    if parser.done:
-                        return
-            parser.close()
-            return
+            source = self._free(model, messages, form, sampling)
+        else:
+            source = self._held(model, messages, form, sampling)
+        words = 0
+        async with aclosing(source) as items:
+            async for item in items:
+                if isinstance(item, Decision):
+                    yield item
+                    continue
+                kept, words = _within(item, words, sampling.max_tokens)
+                if kept:
+                    yield kept
+                if words > sampling.max_tokens:
+                    return
+
+    async def _free(
+        self, model: Any, messages: Sequence[Message], form: JointForm, sampling: Sampling
+    ) -> AsyncGenerator[Decision | str, None]:
+        parser = form.codec.parser(self.name, form.fields)
+        told = [*messages[:-1], with_form(messages[-1], form.codec, form.fields)]
+        chunks = model.astream(_printed(told), **self._sampled(sampling, form))
+        async with aclosing(self._chunks(chunks)) as pieces:
+            async for piece in pieces:
+                for item in parser.feed(piece):
+                    yield item
+                if parser.done:
+                    return
+        # Whether a limit ended it, every provider says in another way.
+        parser.close(cut=True)
+
+    async def _held(
+        self, model: Any, messages: Sequence[Message], form: JointForm, sampling: Sampling
+    ) -> AsyncGenerator[Decision | str, None]:
         codec = JsonObject(form.codec.order)
         schema = codec.schema(form.fields)
         held = model.with_structured_output({"title": "turn", "description": "A turn.", **schema})
         told = [*messages[:-1], with_form(messages[-1], codec, form.fields)]
         filling = _Filling(self.name, form.fields)
-        async with aclosing(self._partials(held.astream(_printed(told)))) as partials:
+        # The first step of what holds the model is the model, which takes these.
+        filled = held.astream(_printed(told), **self._sampled(sampling, form))
+        async with aclosing(self._partials(filled, filling)) as partials:
             async for partial in partials:
                 for item in filling.take(partial):
                     yield item
@@ -196,17 +225,25 @@ class LangChainBackend:
             raise self._mapped(error) from error
         self._tell(whole)
 
-    async def _partials(self, partials: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+    async def _partials(
+        self, partials: Any, filling: _Filling
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
         try:
             async with aclosing(partials):
                 async for partial in partials:
                     if isinstance(partial, Mapping):
                         yield partial
         except Exception as error:
+            # The words before the limit stand, as they do where nothing holds the model.
+            if filling.speaking and type(error).__name__ == "LengthFinishReasonError":
+                return
             raise self._mapped(error) from error
 
-    def _sampled(self, sampling: Sampling) -> dict[str, Any]:
+    def _sampled(self, sampling: Sampling, form: JointForm | None = None) -> dict[str, Any]:
+        """Sampling by the model's names, with room for the labels and marks of a form."""
         given = sampling.model_dump(exclude_none=True)
+        if form is not None:
+            given["max_tokens"] += LABEL_TOKENS * (len(form.fields) + 1)
         return {theirs: given[ours] for ours, theirs in self._sampling.items() if ours in given}
 
     def _label_of(self, said: str, labels: LabelSet) -> str:
@@ -246,8 +283,9 @@ class LangChainBackend:
         except ModuleNotFoundError as error:
             package = module.partition(".")[0].replace("_", "-")
             raise SetupError(f"{self._where} is not here: pip install {package}") from error
-        except Exception as error:
-            raise SetupError(f"{self._where}: {type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - told by its kind: whatever a class raises
+            # Its text may quote the options, and these may hold a key; so may its traceback.
+            raise SetupError(f"{self._where} cannot be made: {kind_of(error)}") from None
         from langchain_core.language_models import BaseChatModel
 
         if not isinstance(made, BaseChatModel):
@@ -292,6 +330,11 @@ class _Filling:
         if not self._open:
             yield from self._words()
 
+    @property
+    def speaking(self) -> bool:
+        """Whether words are known."""
+        return bool(self._said.strip())
+
     def close(self) -> Iterator[Decision | str]:
         """What is known at the end.
 
@@ -301,7 +344,7 @@ class _Filling:
         while self._open:
             yield self._decision(self._open.pop(0))
         yield from self._words()
-        if not self._said.strip():
+        if not self.speaking:
             raise OutOfFormError(self._source, "the object has no response")
 
     def _begun_after(self, partial: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from affectgraph.reasoners.backends.trie import Path as TokenPath
 from affectgraph.reasoners.backends.trie import constrained, continuations, followers
 from affectgraph.reasoners.backends.usage import OnUsage, Usage, tell
 from affectgraph.reasoners.backends.vllm_core import VllmCore
+from affectgraph.reasoners.codecs.continued import spoken_by
 from affectgraph.reasoners.codecs.contracts import gap, stop_of
 from affectgraph.reasoners.contracts import JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision, Plan, StageName
@@ -45,6 +46,7 @@ class VllmEngine:
 
     provider = "vllm"
     constrains = True
+    weighs = True
 
     def __init__(
         self,
@@ -149,14 +151,9 @@ class VllmEngine:
             plan = plan.deciding(decision)
             prompt = [*prompt, *sequences[field.allowed.index(decision.label)]]
             yield decision
-        parser = codec.parser(self.name, ())
-        parser.feed(codec.lead(Plan(), "response"))
         async with aclosing(self._words(prompt, sampling)) as pieces:
-            async for piece in pieces:
-                for item in parser.feed(piece):
-                    yield item
-                if parser.done:
-                    return
+            async for words in spoken_by(pieces, codec):
+                yield words
 
     async def _probs(self, prompt: list[int], sequences: list[list[int]]) -> list[float]:
         answers = await self._ahead(prompt, followers(sequences, forced=False))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
-from typing import Any, Final, Literal, Self
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import Any, Final, Literal, Self, TypeVar
 
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.labels import LabelSet
-from affectgraph.reasoners.backends.faults import OutOfFormError
 from affectgraph.reasoners.backends.openai import OpenAIBackend
 from affectgraph.reasoners.backends.requests import Requests, continues
 from affectgraph.reasoners.backends.trie import (
@@ -20,6 +21,7 @@ from affectgraph.reasoners.backends.trie import (
     followers,
 )
 from affectgraph.reasoners.backends.usage import OnUsage
+from affectgraph.reasoners.codecs.continued import spoken_by
 from affectgraph.reasoners.codecs.contracts import gap, stop_of
 from affectgraph.reasoners.contracts import JointForm, Message, Sampling
 from affectgraph.reasoners.plan import Decision, Plan
@@ -28,6 +30,9 @@ _AT_ONCE: Final = 128
 """Tokens at most that vLLM tells the log-probabilities of (``MAX_LOGPROB_TOKEN_IDS``)."""
 
 _REMEMBERED: Final = 4096
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class VllmServer(OpenAIBackend):
@@ -87,6 +92,8 @@ class VllmServer(OpenAIBackend):
         )
         self._joint = joint
         self._tokens: dict[str, list[int]] = {}
+        self._counts: dict[bytes, int] = {}
+        self._salt = token_bytes(16)
 
     def using(self, model: str) -> Self:
         """The same servers under another name that they serve, such as that of an adapter.
@@ -119,6 +126,11 @@ class VllmServer(OpenAIBackend):
             answers |= await self._ahead(prompt, asked, messages)
         probs = constrained(sequences, answers)
         return Distribution.over(labels, dict(zip(labels.labels, probs, strict=True)))
+
+    @property
+    def weighs(self) -> bool:
+        """Whether labels are read off with their probabilities in the joint form, too."""
+        return self._joint == "labels"
 
     async def stream_joint(
         self, messages: Sequence[Message], form: JointForm, sampling: Sampling
@@ -153,18 +165,9 @@ class VllmServer(OpenAIBackend):
             plan = plan.deciding(decision)
             yield decision
         lead = Message(role="assistant", content=codec.lead(plan, "response"))
-        parser = codec.parser(self.name, ())
-        parser.feed(codec.lead(Plan(), "response"))
         async with aclosing(self.stream([*messages, lead], sampling)) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                with self._in_form():
-                    found = parser.feed(piece)
-                for item in found:
-                    yield item
-                if parser.done:
-                    return
-        if not parser.started:
-            raise OutOfFormError(self.name, "the joint generation ended without a response")
+            async for words in spoken_by(pieces, codec):
+                yield words
 
     async def score(self, prompt: str, texts: Sequence[str]) -> list[float]:
         """Log-probability (natural) of each continuation of a plain text, in one pass.
@@ -178,8 +181,7 @@ class VllmServer(OpenAIBackend):
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by the model's tokenizer, which costs no model call."""
-        bodies = [{"prompt": text, "add_special_tokens": False} for text in texts]
-        return [len(await self._tokenize(body)) for body in bodies]
+        return [await self._counted(text) for text in texts]
 
     async def _next(
         self, messages: Sequence[Message], tokens: Sequence[int]
@@ -257,12 +259,22 @@ class VllmServer(OpenAIBackend):
 
     async def _tokenized(self, text: str) -> list[int]:
         """Tokens of a label; always the same, so asked for once."""
-        if text not in self._tokens:
-            tokens = await self._tokenize({"prompt": text, "add_special_tokens": False})
-            if len(self._tokens) >= _REMEMBERED:
-                self._tokens.clear()
-            self._tokens[text] = tokens
-        return self._tokens[text]
+        found = self._tokens.get(text)
+        if found is None:
+            found = await self._tokenize({"prompt": text, "add_special_tokens": False})
+            _remember(self._tokens, text, found)
+        return found
+
+    async def _counted(self, text: str) -> int:
+        """Tokens of what somebody said, which every later turn asks for again."""
+        # Under a digest: people's words are not kept here.
+        key = blake2b(text.encode(errors="surrogatepass"), key=self._salt).digest()
+        found = self._counts.get(key)
+        if found is None:
+            body = {"prompt": text, "add_special_tokens": False}
+            found = len(await self._tokenize(body))
+            _remember(self._counts, key, found)
+        return found
 
     async def _tokenize(self, body: Mapping[str, object]) -> list[int]:
         async def ask(client: Any) -> list[int]:
@@ -274,6 +286,13 @@ class VllmServer(OpenAIBackend):
             return [int(token) for token in answer["tokens"]]
 
         return await self._servers.call(ask, light=True)
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep what is known, and of that the latest."""
+    while len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 def _token(told: str) -> int:

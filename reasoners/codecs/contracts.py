@@ -27,11 +27,20 @@ class FormParser(Protocol):
         """What followed the end of the form."""
         ...
 
+    @property
+    def broken(self) -> bool:
+        """Whether the text has left the form; what is fed or closed from then on raises."""
+        ...
+
     def feed(self, chunk: str) -> list[Decision | str]:
         """Take a chunk; give the decisions and the words that are now known.
 
+        What stands before a fault in the same chunk is given, and the fault raised by the call
+        after this one.
+
         Raises:
-            BackendError: If the text is not in the form; the message quotes none of it.
+            BackendError: If the text is not in the form and nothing new was before the fault; the
+                message quotes none of it.
         """
         ...
 
@@ -42,7 +51,8 @@ class FormParser(Protocol):
             cut: Whether a limit of length ended it, so that the response may lack its end.
 
         Raises:
-            BackendError: If labels, the response or its end are missing.
+            BackendError: If the text has left the form, or labels, the response or its end are
+                missing.
         """
         ...
 

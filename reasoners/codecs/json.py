@@ -140,26 +140,39 @@ class JsonParser:
             self._marks += [f'"{key}"', ":", '"', "value", '"', ","]
         self._marks[-1] = "}"
         self._buffer, self._value = "", ""
+        self._left: BackendError | None = None
         self.started = False
         self.done = False
         self.rest = ""
 
+    @property
+    def broken(self) -> bool:
+        """Whether the text has left the form."""
+        return self._left is not None
+
     def feed(self, chunk: str) -> list[Decision | str]:
         """Take a chunk; give what is now known."""
+        if self._left is not None:
+            raise self._left
         self._buffer += chunk
         found: list[Decision | str] = []
-        while self._marks:
-            told, passed = self._label_or_words() if self._marks[0] == "value" else self._mark()
-            found += told
-            if not passed:
-                return found
-            self._marks.pop(0)
-        self.done = True
-        self.rest, self._buffer = self.rest + self._buffer, ""
+        try:
+            while self._marks and self._passed(found):
+                self._marks.pop(0)
+        except BackendError as fault:
+            self._left = fault
+            if not found:
+                raise
+            return found
+        if not self._marks:
+            self.done = True
+            self.rest, self._buffer = self.rest + self._buffer, ""
         return found
 
     def close(self, *, cut: bool = False) -> None:
         """The text has ended."""
+        if self._left is not None:
+            raise self._left
         if self._open:
             raise self._fault(f"ended before the {self._open[0].stage} was whole")
         if not self.started:
@@ -167,45 +180,56 @@ class JsonParser:
         if not self.done and not cut:
             raise self._fault("ended before its last bracket")
 
-    def _mark(self) -> tuple[list[Decision | str], bool]:
+    def _passed(self, found: list[Decision | str]) -> bool:
+        """Whether the next mark is whole; what becomes known is added, also before a fault."""
         mark = self._marks[0]
+        if mark == "value":
+            return self._label(found) if self._open else self._words(found)
         # White space before a value's end would belong to the value, which has taken it.
         self._buffer = self._buffer.lstrip(_SPACE)
         if self._buffer.startswith(mark):
             self._buffer = self._buffer.removeprefix(mark)
-            return [], True
+            return True
         if not mark.startswith(self._buffer):
             raise self._fault(f"has no {mark} where it is due")
-        return [], False
+        return False
 
-    def _label_or_words(self) -> tuple[list[Decision | str], bool]:
-        text, ended = self._string()
-        if not self._open:
-            if not self.started:
-                text = text.lstrip()
-            self.started = self.started or bool(text)
-            return ([text] if text else []), ended
-        self._value += text
+    def _words(self, found: list[Decision | str]) -> bool:
+        text = self._string()
+        if not self.started:
+            text = text.lstrip()
+        if text:
+            self.started = True
+            found.append(text)
+        return self._ended()
+
+    def _label(self, found: list[Decision | str]) -> bool:
+        self._value += self._string()
         field = self._open[0]
-        if not ended:
+        if not self._ended():
             if len(self._value) > max(map(len, field.labels.labels)):
                 raise self._fault(f"names no allowed {field.stage}")
-            return [], False
+            return False
         if self._value not in field.allowed:
             raise self._fault(f"names no allowed {field.stage}")
         label, self._value = self._value, ""
         self._open.pop(0)
-        return [field.certain(label, self._source)], True
+        found.append(field.certain(label, self._source))
+        return True
 
-    def _string(self) -> tuple[str, bool]:
-        """What the buffer holds of a string, decoded, and whether it has ended."""
-        found = _STRING.match(self._buffer)
-        assert found is not None, "the pattern matches the empty text"
-        raw, rest = found[0], self._buffer[found.end() :]
+    def _string(self) -> str:
+        """Take what the buffer holds of a string, decoded."""
+        taken = _STRING.match(self._buffer)
+        assert taken is not None, "the pattern matches the empty text"
+        self._buffer = self._buffer[taken.end() :]
+        return str(json.loads(f'"{taken[0]}"'))
+
+    def _ended(self) -> bool:
+        """Whether a string has ended, as far as its characters are taken."""
+        rest = self._buffer
         if rest and rest[0] != '"' and (rest[0] != "\\" or len(rest) >= _LONGEST):
             raise self._fault("holds what no string may hold")
-        self._buffer = rest
-        return json.loads(f'"{raw}"'), rest.startswith('"')
+        return rest.startswith('"')
 
     def _fault(self, what: str) -> BackendError:
         return BackendError(self._source, f"the form 'json' {what}")

@@ -160,26 +160,41 @@ class TextParser:
         self._open = list(fields)
         self._buffer = ""
         self._introduced = False
+        self._left: BackendError | None = None
         self.started = False
         self.done = False
         self.rest = ""
 
+    @property
+    def broken(self) -> bool:
+        """Whether the text has left the form."""
+        return self._left is not None
+
     def feed(self, chunk: str) -> list[Decision | str]:
         """Take a chunk; give what is now known."""
+        if self._left is not None:
+            raise self._left
         if self.done:
             self.rest += chunk
             return []
         self._buffer += chunk
         found: list[Decision | str] = []
-        while self._open and (decision := self._decision()) is not None:
-            found.append(decision)
-        if not self._open:
-            found += self._words()
+        try:
+            while self._open and (decision := self._decision()) is not None:
+                found.append(decision)
+            if not self._open:
+                found += self._words()
+        except BackendError as fault:
+            self._left = fault
+            if not found:
+                raise
         return found
 
     def close(self, *, cut: bool = False) -> None:
         """The text has ended."""
         del cut  # a line needs no end
+        if self._left is not None:
+            raise self._left
         if self._open:
             raise self._fault(f"ended before the {self._open[0].stage} was whole")
         if not self.started:

@@ -22,6 +22,7 @@ from affectgraph.perceivers.errors import ModelCorruptError, SetupError
 PREFIX: Final = "base_model.model."
 ADAPTER: Final = "adapter.safetensors"
 WEIGHTS: Final = "model.safetensors"
+INDEX: Final = f"{WEIGHTS}.index.json"
 _A: Final = ".lora_A.weight"
 _B: Final = ".lora_B.weight"
 _BESIDE: Final = (
@@ -118,12 +119,35 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
         SetupError: If the base is not whole.
         ModelCorruptError: If the adapter does not fit it.
     """
-    try:
-        with safe_open(base / WEIGHTS, framework="pt") as opened:
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise SetupError(f"the base in {base.name} is not whole: {error}") from None
+    weights: dict[str, Tensor] = {}
+    for file in weight_files(base):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                weights |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise SetupError(f"the base in {base.name} is not whole: {error}") from None
     write_checkpoint(merged(weights, adapter), base, out)
+
+
+def weight_files(base: Path) -> tuple[Path, ...]:
+    """The files that hold a checkpoint's weights: one, or the shards that its index names.
+
+    Raises:
+        SetupError: If there are none, or not all.
+    """
+    if (base / WEIGHTS).is_file():
+        return (base / WEIGHTS,)
+    try:
+        told = json.loads((base / INDEX).read_text("utf-8"))
+        names = sorted(set(told["weight_map"].values()))
+    except FileNotFoundError:
+        raise SetupError(f"the base in {base.name} has neither {WEIGHTS} nor {INDEX}") from None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise SetupError(f"the base in {base.name} is not whole: {INDEX} is no index") from None
+    absent = [name for name in names if Path(name).name != name or not (base / name).is_file()]
+    if absent or not names:
+        raise SetupError(f"the base in {base.name} is not whole: no file {', '.join(absent)}")
+    return tuple(base / name for name in names)
 
 
 def write_checkpoint(weights: Mapping[str, Tensor], base: Path, out: Path) -> None:

@@ -160,6 +160,11 @@ class Network:
         """The weights that learn, by name."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
+    @property
+    def precision(self) -> str:
+        """What products are made in: ``bfloat16`` or ``float32``."""
+        return "bfloat16" if self._bfloat16 else "float32"
+
     def begin_with(self, adapter: Path) -> None:
         """Take over the weights of an adapter; of the method ``lora``.
 

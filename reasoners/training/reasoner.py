@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import math
 import sys
 import time
@@ -122,7 +123,11 @@ def train(given: argparse.Namespace, say: Say) -> dict[str, Any]:
     if given.threads:
         torch.set_num_threads(given.threads)
     base = given.base or ModelStore().path(BASE)
+    _check(given, base)
     corpus = render(given.corpus, given.data, base, given)
+    if not any(map(len, corpus.train)) or not any(map(len, corpus.valid)):
+        longest = given.longest or given.length
+        raise SetupError(f"no dialogue begins within {longest} tokens: give a longer --longest")
     say(", ".join(f"{name} {count}" for name, count in corpus.counts().items()))
     network, loop, config = _set_up(given, base, corpus, say)
     before = _base_losses(loop, given, say)
@@ -146,6 +151,18 @@ def train(given: argparse.Namespace, say: Say) -> dict[str, Any]:
         result["valid"] = {"base": before, "trained": _told(loop.valid_losses())}
         result["config"] = asdict(config)
     return result
+
+
+def _check(given: argparse.Namespace, base: Path) -> None:
+    """Find before the training what would end it."""
+    from affectgraph.reasoners.training.merge import weight_files
+
+    if given.longest > given.length:
+        raise SetupError(
+            f"a dialogue of --longest {given.longest} tokens does not fit a row of --length"
+            f" {given.length}: make the rows as long, or the dialogues shorter"
+        )
+    weight_files(base)
 
 
 def finish(given: argparse.Namespace, network: Network, base: Path) -> list[str]:
@@ -202,9 +219,30 @@ def _set_up(
         patience=given.patience,
         seed=given.seed,
     )
-    start = f"{base.resolve().name} {given.adapter and sha256_of(given.adapter)} {given.dropout}"
+    start = _start(given, base, network.precision)
     loop = Loop(network, corpus.train, corpus.valid, given.out, config, say, start)
     return network, loop, config
+
+
+def _start(given: argparse.Namespace, base: Path, precision: str) -> str:
+    """All that a run depends on besides its loop's settings and its dialogues."""
+    from affectgraph.reasoners.training.merge import weight_files
+
+    # By content: every run's own checkpoint lies in a folder named ``merged``.
+    files = (*weight_files(base), base / "config.json")
+    told = {
+        "base": [sha256_of(file) for file in files if file.is_file()],
+        "method": given.method,
+        "precision": precision,
+    }
+    if given.method == "lora":
+        told |= {
+            "adapter": given.adapter and sha256_of(given.adapter),
+            "rank": given.rank,
+            "alpha": given.alpha,
+            "dropout": given.dropout,
+        }
+    return json.dumps(told, sort_keys=True)
 
 
 def _base_losses(loop: Loop, given: argparse.Namespace, say: Say) -> dict[str, float] | None:

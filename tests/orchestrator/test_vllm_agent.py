@@ -35,9 +35,13 @@ reasoner:
     backend:
       vllm.server.v1: {{base_url: "{url}", model: "{model}", timeout: 300}}
     sampling: {{max_tokens: 40}}
+    replies: {{check: false}}
     user_emotion: {{emotion.smes.v1: {{sources: [affect, choice]}}}}
 limits: {{text: 60, triage: 120, decide: 300, respond: 600, recall: 60, remember: 60}}
 """
+
+# No reply is checked, so none is generated again: a second try would find this turn's own prompt
+# in the cache, and the turns' counts of hits would say nothing of the turns before.
 
 SAID = (
     "My sister moved abroad last week and the flat is so quiet now.",
@@ -136,12 +140,18 @@ async def test_turns_work_and_every_prompt_goes_on_where_the_last_one_ended(
     for last, now in pairwise(turns):
         assert now.prompts[0][0] > last.prompts[0][0]
         assert now.hits >= whole_blocks(last.prompts[0][0]), "each turn reads only what is new"
+    if form == "joint":
+        assert [len(turn.prompts) for turn in turns] == [1] * 3, "a turn is one request"
     if form == "staged":
         for turn in turns:
-            stages = turn.prompts[:3]
-            assert len(stages) == 3, "a label costs one request"
+            assert len(turn.prompts) == 4, "a label costs one request, and so do the words"
+            stages, (words, _) = turn.prompts[:3], turn.prompts[3]
             for (tokens, _), (longer, hit) in pairwise(stages):
                 assert longer > tokens
                 assert hit >= whole_blocks(tokens), "each stage reads only what is new"
+            # A stream that is left early does not tell its hits; the server's counter does.
+            assert words > stages[-1][0]
+            rest = turn.hits - sum(hit for _, hit in stages)
+            assert rest >= whole_blocks(stages[-1][0]), "so do the words"
         for last, now in pairwise(turns):
             assert now.prompts[0][1] >= whole_blocks(last.prompts[0][0])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableGenerator
+from openai import LengthFinishReasonError
+from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
 from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer
@@ -14,6 +18,7 @@ from affectgraph.perceivers.errors import BackendError, SetupError
 from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.backends.faults import OutOfFormError
 from affectgraph.reasoners.backends.langchain import LangChainBackend
+from affectgraph.reasoners.backends.requests import LABEL_TOKENS
 from affectgraph.reasoners.backends.usage import Usage
 from affectgraph.reasoners.codecs import codec_named
 from affectgraph.reasoners.contracts import Backend, JointForm, LabelField, Message, Sampling
@@ -91,6 +96,87 @@ async def test_structured_output_holds_labels_and_streams_the_joint_form() -> No
     assert all("response_format" in request for request in server.requests)
     assert told
     assert told[0].cached_tokens > 0
+
+
+async def test_the_structured_joint_form_is_sampled_as_asked_and_has_room_for_labels() -> None:
+    sampling = Sampling(max_tokens=20, temperature=0.4, top_p=0.8, seed=7)
+    async with FakeOpenAIServer("Well done!", prefers=["joy", "Approval"]) as server:
+        made = served(server)
+        _ = [item async for item in made.stream_joint(ASKED, FORM, sampling)]
+        renamed = served(server, sampling={"temperature": "temperature"})
+        _ = [item async for item in renamed.stream_joint(ASKED, FORM, sampling)]
+    first, second = server.requests
+    assert (first["temperature"], first["top_p"], first["seed"]) == (0.4, 0.8, 7)
+    room = first.get("max_tokens") or first["max_completion_tokens"]
+    assert room == 20 + LABEL_TOKENS * 3
+    assert second["temperature"] == 0.4
+    assert not {"max_tokens", "max_completion_tokens", "top_p", "seed"} & second.keys()
+
+
+async def test_a_response_is_cut_at_the_limit_in_the_structured_joint_form() -> None:
+    async with FakeOpenAIServer("one two three four five six", prefers=["joy"]) as server:
+        stream = served(server).stream_joint(ASKED, FORM, Sampling(max_tokens=3))
+        items = [item async for item in stream]
+    words = "".join(item for item in items if isinstance(item, str))
+    assert words.split() == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("codec", ["lines", "json"])
+async def test_a_response_is_cut_at_the_limit_where_nothing_holds_the_form(codec: str) -> None:
+    texts = {
+        "lines": "User emotion: joy\nStrategy: Approval\nResponse: one two three four five",
+        "json": '{"user_emotion": "joy", "strategy": "Approval", "response": "one two three four',
+    }
+    form = JointForm(FORM.fields, codec_named(codec))
+    for most, said in ((3, ["one", "two", "three"]), (9, ["one", "two", "three", "four"])):
+        made = LangChainBackend(FakeListChatModel(responses=[texts[codec]]))
+        stream = made.stream_joint(ASKED, form, Sampling(max_tokens=most))
+        words = "".join([item async for item in stream if isinstance(item, str)])
+        assert words.split()[:4] == said
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_words_before_a_limit_of_tokens_stand(begun: bool) -> None:
+    class Limited(FakeListChatModel):
+        def with_structured_output(self, *_: Any, **__: Any) -> Any:
+            return RunnableGenerator(_filling)
+
+    async def _filling(_: Any) -> Any:
+        labels = {"user_emotion": "joy", "strategy": "Approval"}
+        yield labels
+        if begun:
+            yield {**labels, "response": "Well do"}
+        usage = ChatCompletion(id="", choices=[], created=0, model="", object="chat.completion")
+        raise LengthFinishReasonError(completion=usage)
+
+    made = LangChainBackend(Limited(responses=[""]), sampling={})
+    stream = made.stream_joint(ASKED, FORM, Sampling())
+    if begun:
+        assert "".join([item async for item in stream if isinstance(item, str)]) == "Well do"
+    else:
+        with pytest.raises(BackendError):
+            _ = [item async for item in stream]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"n": 0}, "value_error"),
+        ({"temperature": "hot"}, r"temperature \(float_parsing\)"),
+        ({"model_kwargs": {"model": "y"}}, "value_error"),
+        ({"api_key": {"key": "sk-SECRET"}}, "api_key"),
+    ],
+)
+async def test_a_key_among_the_options_is_in_no_error(wrong: dict[str, object], told: str) -> None:
+    options = {"api_key": "sk-SECRET", "model": "x", **wrong}
+    made = LangChainBackend("langchain_openai:ChatOpenAI", options=options)
+    with pytest.raises(SetupError, match=told) as setup:
+        await made.warm_up()
+    with pytest.raises(BackendError, match=told) as asked:
+        await made.choose(ASKED, MESC_7)
+    assert asked.value.permanent
+    for error in (setup.value, asked.value):
+        assert "SECRET" not in "".join(traceback.format_exception(error))
 
 
 async def test_a_server_that_fails_is_told_by_its_class_and_quotes_nothing() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from affectgraph.orchestrator.testing.openai_server import FakeOpenAIServer
 from affectgraph.perceivers.affect import Distribution
 from affectgraph.perceivers.errors import BackendError
 from affectgraph.perceivers.labels import MESC_7, LabelSet
+from affectgraph.reasoners.backends import vllm_server
 from affectgraph.reasoners.backends.usage import Usage
 from affectgraph.reasoners.backends.vllm_server import VllmServer
 from affectgraph.reasoners.codecs import CODECS
@@ -141,3 +144,26 @@ async def test_tokens_are_counted_by_the_servers_tokenizer() -> None:
         assert await made.count_tokens(["one two", ""]) == [2, 0]
         await made.close()
     assert server.requests == []
+
+
+async def test_a_text_is_counted_once_and_not_kept() -> None:
+    class Counting(VllmServer):
+        asked = 0
+
+        async def _tokenize(self, body: Mapping[str, object]) -> list[int]:
+            self.asked += 1
+            return await super()._tokenize(body)
+
+    said = [f"number {at} was marzipan" for at in range(5)]
+    async with FakeOpenAIServer() as server:
+        made = Counting(server.base_url, "fake-model")
+        first = await made.count_tokens(said)
+        again = await made.count_tokens([*said, "and one more"])
+        assert (again[:-1], made.asked) == (first, 6)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(vllm_server, "_REMEMBERED", 4)
+            assert await made.count_tokens(["something new"])
+            assert len(made._counts) == 4, "the oldest are forgotten"
+            assert await made.count_tokens(said) == first
+        await made.close()
+    assert "marzipan" not in repr(vars(made))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,24 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=2, initializer_range=0.2,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(made)
+    return made
+
+
+@pytest.fixture
+def sharded_base(tiny_base: Path, tmp_path: Path) -> Path:
+    """The same checkpoint with its weights in two files."""
+    from safetensors.torch import load_file, save_file
+
+    made = tmp_path / "sharded-base"
+    shutil.copytree(tiny_base, made, ignore=shutil.ignore_patterns("*.safetensors"))
+    weights = load_file(tiny_base / "model.safetensors")
+    names, shards = sorted(weights), ("model-00001-of-00002", "model-00002-of-00002")
+    placed = {name: f"{shards[at % 2]}.safetensors" for at, name in enumerate(names)}
+    for shard in set(placed.values()):
+        held = {name: weights[name] for name in names if placed[name] == shard}
+        save_file(held, made / shard, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": placed}
+    (made / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
     return made
 
 

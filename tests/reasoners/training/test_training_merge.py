@@ -75,6 +75,53 @@ def test_a_pulled_base_is_merged_into_the_models_own_folder(
     ).read_bytes()
 
 
+def test_a_base_in_shards_gives_the_same_checkpoint(
+    tiny_base: Path, sharded_base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    from affectgraph.reasoners.training.merge import merge, weight_files
+
+    assert len(weight_files(sharded_base)) == 2
+    merge(tiny_base, adapter, tmp_path / "one")
+    merge(sharded_base, adapter, tmp_path / "other")
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "other"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        (None, "neither"),
+        ("no JSON", "no index"),
+        ("[]", "no index"),
+        ('{"weight_map": {}}', "not whole"),
+        ('{"weight_map": {"a": "../other/model.safetensors"}}', "no file"),
+    ],
+)
+def test_a_base_without_its_weights_is_told(tmp_path: Path, index: str | None, told: str) -> None:
+    from affectgraph.reasoners.training.merge import weight_files
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.safetensors").touch()
+    base = tmp_path / "base"
+    base.mkdir()
+    if index is not None:
+        (base / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(SetupError, match=told):
+        weight_files(base)
+
+
+def test_a_base_cut_short_is_told(tiny_base: Path, adapter: Path, tmp_path: Path) -> None:
+    from affectgraph.reasoners.training.merge import merge
+
+    whole = (tiny_base / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SetupError, match="not whole"):
+        merge(tmp_path, adapter, tmp_path / "out")
+
+
 def test_training_may_begin_with_an_adapter(tiny_base: Path, adapter: Path, tmp_path: Path) -> None:
     from affectgraph.reasoners.training.merge import read_adapter, write_adapter
     from affectgraph.reasoners.training.network import Adapters, Network

@@ -109,6 +109,75 @@ def test_a_corpus_that_is_not_there_is_told(
         trained(capsys, tiny_base, tmp_path, tmp_path / "run")
 
 
+def test_a_run_is_not_taken_up_with_other_settings(
+    capsys: pytest.CaptureFixture[str], tiny_base: Path, esconv_folder: Path, tmp_path: Path
+) -> None:
+    few = ("--epochs", "6", "--stop-after", "1", "--precision", "float32")
+    trained(capsys, tiny_base, esconv_folder, tmp_path / "run", *few)
+    for other in (
+        ("--alpha", "8"),
+        ("--dropout", "0.1"),
+        ("--precision", "bfloat16"),
+        ("--method", "full"),
+    ):
+        with pytest.raises(SystemExit, match="other settings"):
+            trained(capsys, tiny_base, esconv_folder, tmp_path / "run", *few, *other)
+
+
+def test_a_run_is_not_taken_up_over_another_base_of_the_same_name(
+    capsys: pytest.CaptureFixture[str], tiny_base: Path, esconv_folder: Path, tmp_path: Path
+) -> None:
+    from affectgraph.reasoners.training.merge import write_checkpoint
+    from affectgraph.reasoners.training.network import Network
+
+    few = ("--epochs", "6", "--stop-after", "1")
+    for scale, name in ((1.0, "one"), (1.0, "same"), (0.5, "other")):
+        weights = Network(tiny_base, method="full").checkpoint()
+        scaled = {key: weight * scale for key, weight in weights.items()}
+        write_checkpoint(scaled, tiny_base, tmp_path / name / "merged")
+    trained(capsys, tmp_path / "one" / "merged", esconv_folder, tmp_path / "run", *few)
+    trained(capsys, tmp_path / "same" / "merged", esconv_folder, tmp_path / "run", *few)
+    with pytest.raises(SystemExit, match="other settings"):
+        trained(capsys, tmp_path / "other" / "merged", esconv_folder, tmp_path / "run", *few)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("--length", "100", "--longest", "600"), "does not fit a row"),
+        (("--length", "20"), "longer --longest"),
+    ],
+)
+def test_dialogues_that_fit_no_row_are_told_before_the_training(
+    capsys: pytest.CaptureFixture[str],
+    tiny_base: Path,
+    esconv_folder: Path,
+    tmp_path: Path,
+    wrong: tuple[str, ...],
+    told: str,
+) -> None:
+    with pytest.raises(SystemExit, match=told):
+        trained(capsys, tiny_base, esconv_folder, tmp_path / "run", *wrong)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_base_in_shards_is_merged(
+    capsys: pytest.CaptureFixture[str], sharded_base: Path, esconv_folder: Path, tmp_path: Path
+) -> None:
+    trained(capsys, sharded_base, esconv_folder, tmp_path, "--epochs", "1")
+    assert (tmp_path / "merged" / "model.safetensors").is_file()
+
+
+def test_a_base_that_is_not_whole_is_told_before_the_training(
+    capsys: pytest.CaptureFixture[str], sharded_base: Path, esconv_folder: Path, tmp_path: Path
+) -> None:
+    gone = sorted(sharded_base.glob("model-*.safetensors"))[0]
+    gone.unlink()
+    with pytest.raises(SystemExit, match=gone.name):
+        trained(capsys, sharded_base, esconv_folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("corpus", ["esconv", "mesc"])
 def test_a_slice_of_a_corpus_trains(
