@@ -137,5 +137,8 @@ class PromptLayout:
         strategies: str = "mesc-10",
     ) -> Self:
         """The layout of a name."""
-        makes = {"full": cls, "small": cls.small, "trained": cls.trained}
-        return makes[name](order=order, strategies=strategies)
+        if name == "small":
+            return cls.small(order=order, strategies=strategies)
+        if name == "trained":
+            return cls.trained(order=order, strategies=strategies)
+        return cls(order=order, strategies=strategies)

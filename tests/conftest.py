@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -17,6 +18,10 @@ from affectgraph.perceivers import tracing
 from affectgraph.perceivers.models import MODELS, ModelStore
 
 REPOSITORY = Path(__file__).parent.parent
+
+# How long an example takes says nothing on a shared machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from affectgraph.orchestrator.spec import parse_spec
+from affectgraph.reasoners.joint import SmesJoint
 from affectgraph.reasoners.training import reasoner
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
@@ -36,3 +38,10 @@ def test_the_snippets_run(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.M
     for snippet in SNIPPETS:
         exec(compile(snippet, "docs/training.md", "exec"), {})  # noqa: S102 - our own document
     assert (tmp_path / "run" / "peft" / "adapter_config.json").is_file()
+
+
+def test_the_spec_builds(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+    spec = parse_spec(text, folder=tmp_path, environ={})
+    reasoner_ = spec.build(environ={}).parts.reasoner
+    assert isinstance(reasoner_, SmesJoint)
