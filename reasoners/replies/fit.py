@@ -192,7 +192,8 @@ class Misread:
             said = words(part)
             if not {"you", "you're", "you've", "you'd"} & set(said[:4]) or _OTHERS & set(said):
                 continue
-            heavy = frozenset(content(part))
+            # Whom it is about does not say who did it.
+            heavy = frozenset(content(part)) - {stem(word) for word in lexicon().kin}
             best = max((len(heavy & theirs) for _, theirs in told), default=0)
             sources = [heard for heard, theirs in told if len(heavy & theirs) == best]
             if best and all(self._of_another(heard) for heard in sources):
