@@ -29,6 +29,7 @@ from affectgraph.reasoners.replies.situations import (
 )
 from affectgraph.reasoners.replies.slots import Slots, slots_of
 from affectgraph.reasoners.replies.words import sentences, words
+from affectgraph.reasoners.tables import asks_for_advice
 from affectgraph.reasoners.taxonomy import STRATEGIES
 
 Group = Literal["sad", "loss", "afraid", "angry", "glad", "even"]
@@ -190,7 +191,7 @@ class WrittenReplies:
             SetupError: If the file was not loaded.
         """
         group, _ = _group(context, plan)
-        variants = self._ready().closings[self.move(plan)][group]
+        variants = self._ready().closings[self.move(context, plan)][group]
         situation, loops = Situation(context, plan), Loops()
         unlike = [v for v in variants if not any(_loops(loops, v, said, situation))]
         return _pick(unlike or variants, _rng(context), _used(context) | _folded(said))
@@ -215,8 +216,13 @@ class WrittenReplies:
         closing = self.closing(context, plan, opening)
         return f"{opening} {closing}"
 
-    def move(self, plan: Plan) -> Move:
-        """What the decided strategy does; to ask, where none was decided or it is not known."""
+    def move(self, context: ReasoningContext, plan: Plan) -> Move:
+        """What the decided strategy does; to ask, where none was decided or it is not known.
+
+        Who asks what to do is told something that they could do.
+        """
+        if asks_for_advice(context.utterance):
+            return "suggest"
         decided = plan.strategy
         if decided is None:
             return "ask"

@@ -193,7 +193,7 @@ class Replies:
             return Spoken(written.text, ReplyOrigin(source="written", reasons=reasons + why))
         cut, length = bool(last.found), len(words(last.said))
         # A question was decided on: a short word of comfort alone leaves the person standing.
-        asks = plan.strategy is not None and self.library.move(plan) == "ask"
+        asks = plan.strategy is not None and self.library.move(context, plan) == "ask"
         least = _ASKS if asks else _STANDS if cut else _SPEAKS
         stands = "?" in last.said or length >= least
         if stands and not cut:

@@ -225,3 +225,13 @@ def test_a_library_of_ones_own_is_spoken(tmp_path: Path) -> None:
     own.load()
     said = {own.reply(ReasoningContext(utterance=f"bye{'e' * n}")).text for n in range(40)}
     assert any("Farewell" in reply for reply in said)
+
+
+@pytest.mark.parametrize("said", ["What can I do tonight?", "My sister is sad. How can I help?"])
+def test_who_asks_what_to_do_is_told_something(said: str) -> None:
+    context = ReasoningContext(utterance=said)
+    reply = LIBRARY.reply(context, plan("neutral", "Question", ESCONV_8)).text
+    suggestions = {
+        closing for each in LIBRARY.load().closings["suggest"].values() for closing in each
+    }
+    assert any(reply.endswith(closing) for closing in suggestions)
