@@ -207,7 +207,14 @@ class WrittenReplies:
     def _planned(self, context: ReasoningContext, plan: Plan) -> str:
         group, slots = _group(context, plan)
         rng, used = _rng(context), _used(context)
-        told = [(t, slots.filled(t)) for t in self._ready().openings[group]]
+        # Nobody who asks has told something.
+        asked = context.utterance.rstrip().endswith("?")
+        variants = [
+            t
+            for t in self._ready().openings[group]
+            if not (asked and group == "even" and t.startswith("Thank"))
+        ]
+        told = [(t, slots.filled(t)) for t in variants]
         # What reflects the person's own words is preferred, as long as it is new.
         own = [text for t, text in told if text is not None and "{" in t]
         plain = [text for t, text in told if text is not None and "{" not in t]
