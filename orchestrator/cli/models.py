@@ -65,6 +65,8 @@ def pull_missing(names: Sequence[str], console: Console) -> None:
         tasks = {name: bar.add_task(name, total=store.pinned(name).size) for name in missing}
 
         def show(progress: PullProgress) -> None:
+            if progress.model not in tasks:  # the base of one that was asked for
+                tasks[progress.model] = bar.add_task(progress.model, total=progress.total)
             bar.update(
                 tasks[progress.model],
                 description=f"{progress.model}: {progress.phase}",
