@@ -82,7 +82,7 @@ def decide_node(stage: LabelStage, parts: Parts) -> Node:
         *,
         emit: Emit,
     ) -> Planned:
-        context = _context(utterance, affect, recalled, history, plan, risk)
+        context = context_of(utterance, affect, recalled, history, plan, risk)
         decision = await stage.decide(context)
         emit(Decided(decision=decision))
         return {"plan": plan.deciding(decision)}
@@ -109,7 +109,7 @@ def respond_node(stage: ResponseStage, parts: Parts) -> Node:
         emit: Emit,
     ) -> Answered:
         await ready(library_of(parts))
-        context = _context(utterance, affect, recalled, history, plan, risk)
+        context = context_of(utterance, affect, recalled, history, plan, risk)
         answer = await speak(parts, context, stage.respond(context), emit, lambda: plan)
         return _with_resources(parts, risk, shown_resources, history, answer, emit)
 
@@ -126,7 +126,7 @@ def respond_node(stage: ResponseStage, parts: Parts) -> Node:
         emitted: Sequence[Any],
         stopped: bool,
     ) -> Answered:
-        context = _context(utterance, affect, recalled, history, plan, risk)
+        context = context_of(utterance, affect, recalled, history, plan, risk)
         return fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
 
     return Node("response", respond, parts.limits.respond, degrade)
@@ -147,7 +147,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         emit: Emit,
     ) -> PlannedAnswer:
         await ready(library_of(parts))
-        context = _context(utterance, affect, recalled, history, Plan(), risk)
+        context = context_of(utterance, affect, recalled, history, Plan(), risk)
         decisions: list[Decision] = []
 
         async def pieces() -> AsyncIterator[str]:
@@ -179,7 +179,7 @@ def joint_node(reasoner: JointReasoner, parts: Parts) -> Node:
         stopped: bool,
     ) -> PlannedAnswer:
         plan = _plan([event.decision for event in emitted if isinstance(event, Decided)])
-        context = _context(utterance, affect, recalled, history, plan, risk)
+        context = context_of(utterance, affect, recalled, history, plan, risk)
         answered = fall_back(context, risk, shown_resources, emit, emitted, stopped=stopped)
         return {**answered, "plan": plan}
 
@@ -251,7 +251,7 @@ def unanswered(history: Sequence[Exchange]) -> Sequence[Exchange]:
     return history[max(0, start) :]
 
 
-def _context(
+def context_of(
     utterance: str,
     affect: Affect | None,
     recalled: tuple[Recollection, ...],
@@ -259,6 +259,7 @@ def _context(
     plan: Plan,
     risk: RiskAssessment,
 ) -> ReasoningContext:
+    """What the reasoner knows of a turn, before its reply and after it."""
     return ReasoningContext(
         utterance=utterance,
         affect=affect,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict
 
 from affectgraph.memory.record import MemoryRecord, Recollection, record_id
-from affectgraph.orchestrator.answering import Answered
+from affectgraph.orchestrator.answering import Answered, context_of
 from affectgraph.orchestrator.events import Remembered, Token
 from affectgraph.orchestrator.handoff import HandOff, HandOffPacket, HumanAnswer
 from affectgraph.orchestrator.node import Emit, Node
@@ -182,14 +182,7 @@ def remember_node(parts: Parts) -> Node:
             shown_resources,
             delivered=delivered,
         )
-        context = ReasoningContext(
-            utterance=utterance,
-            affect=affect,
-            recollections=recalled,
-            history=history,
-            plan=plan,
-            risk_level=risk.level,
-        )
+        context = context_of(utterance, affect, recalled, history, plan, risk)
         permitted = parts.allows(head.consent, "memory")
         if parts.memory is None or not permitted or not utterance:
             return await _noted(parts, context, kept)

@@ -70,6 +70,8 @@ class LibraryFile(BaseModel):
         version: Of the wording.
         moves: Strategy set to strategy to move.
         openings: Group to first sentences.
+        asked: First sentences for who asks something in an even mood, as they have told nothing
+            that one could thank for; those of the group where there are none.
         closings: Move to group to last sentences, at least six each.
         situations: Whole replies for what needs no plan.
         languages: Whole replies in other languages.
@@ -80,6 +82,7 @@ class LibraryFile(BaseModel):
     version: str
     moves: dict[str, dict[str, Move]]
     openings: dict[Group, Variants]
+    asked: Variants = ()
     closings: dict[Move, dict[Group, Variants]]
     situations: dict[SituationName, Variants]
     languages: dict[LanguageName, _Tongue]
@@ -98,6 +101,8 @@ class LibraryFile(BaseModel):
             free = [o for o in self.openings.get(group, ()) if group == "loss" or "{" not in o]
             if len(free) < _LEAST:
                 faults.append(f"{len(free)} openings without a slot for {group}")
+        if self.asked and all("{" in opening for opening in self.asked):
+            faults.append("no opening without a slot for who asks")
         faults += [
             f"no move for the strategy {label!r} of {name}"
             for name, labels in STRATEGIES.items()
@@ -207,13 +212,9 @@ class WrittenReplies:
     def _planned(self, context: ReasoningContext, plan: Plan) -> str:
         group, slots = _group(context, plan)
         rng, used = _rng(context), _used(context)
-        # Nobody who asks has told something.
-        asked = context.utterance.rstrip().endswith("?")
-        variants = [
-            t
-            for t in self._ready().openings[group]
-            if not (asked and group == "even" and t.startswith("Thank"))
-        ]
+        file = self._ready()
+        asks = group == "even" and context.utterance.rstrip().endswith("?")
+        variants = file.asked if asks and file.asked else file.openings[group]
         told = [(t, slots.filled(t)) for t in variants]
         # What reflects the person's own words is preferred, as long as it is new.
         own = [text for t, text in told if text is not None and "{" in t]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from affectgraph.perceivers.labels import MESC_7
 from affectgraph.reasoners.replies.findings import PLEASANT, UNPLEASANT, Finding, Situation
 from affectgraph.reasoners.replies.lexicon import Lexicon, lexicon
 from affectgraph.reasoners.replies.words import sentences, stem, word_set, words
-from affectgraph.reasoners.tables import asks_for_advice
+from affectgraph.reasoners.tables import asks_for_advice, mood_of
 
 _RUDE: Final = re.compile(
     r"\bwhat('s| is| was) (wrong|the matter|the problem) with you\b|\bwhat is your problem\b"
@@ -90,7 +91,9 @@ class Mood:
     def _troubled_before(self, situation: Situation) -> bool:
         history = situation.context.history
         decided = history[-1].plan.user_emotion if history else None
-        return decided is not None and decided.label in _TROUBLED
+        if decided is None or decided.distribution.label_set != MESC_7.name:
+            return False
+        return mood_of(decided.label) in ("low", "angry")
 
     def _fits(
         self, known: Lexicon, noun: str, heard: Sequence[str], *, pleased: bool, troubled: bool
@@ -103,9 +106,6 @@ class Mood:
         return (pleased and noun in known.verdicts["glad"]) or (
             troubled and noun in known.verdicts["low"]
         )
-
-
-_TROUBLED: Final = word_set("sadness fear anger disgust depression")
 
 
 def _verdict(known: Lexicon, plain: str) -> tuple[str, bool]:

@@ -235,3 +235,10 @@ def test_who_asks_what_to_do_is_told_something(said: str) -> None:
         closing for each in LIBRARY.load().closings["suggest"].values() for closing in each
     }
     assert any(reply.endswith(closing) for closing in suggestions)
+
+
+def test_who_asks_is_not_thanked_for_telling() -> None:
+    asked = ReasoningContext(utterance="What is the weather like?")
+    reply = LIBRARY.reply(asked, plan("neutral", "Question", ESCONV_8)).text
+    assert reply.startswith(tuple(LIBRARY.load().asked))
+    assert not any("thank" in opening.lower() for opening in LIBRARY.load().asked)
